@@ -1,0 +1,177 @@
+//! Received bytes, bounded, in one stream with the epochs they came on.
+
+use alloc::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use crate::error::Reason;
+use crate::event::Item;
+use crate::outcome::Epoch;
+
+/// The smallest and the largest buffer lent to a reader; it grows while reads fill it.
+const READ_SIZE: (usize, usize) = (4 << 10, 64 << 10);
+
+/// Items that may wait; more are not read, and epochs without data leave no trace beyond it.
+const MAX_ITEMS: usize = 1_024;
+
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    limit: usize,
+    items: VecDeque<Item>,
+    /// Bytes in the `Data` items.
+    bytes: usize,
+    /// Memory for the next read; empty while it is lent.
+    buffer: BytesMut,
+    read_size: usize,
+    lent: bool,
+    /// Nobody will ever take an item: keep none, so that the peer can go on sending and its end
+    /// is noticed.
+    discard: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            items: VecDeque::new(),
+            bytes: 0,
+            buffer: BytesMut::new(),
+            read_size: READ_SIZE.0,
+            lent: false,
+            discard: false,
+        }
+    }
+
+    /// Lends the memory for one read; `None` while another reader has it, and when there is no
+    /// room for what it could bring.
+    pub(crate) fn lend(&mut self) -> Option<BytesMut> {
+        if self.lent || self.items.len() >= MAX_ITEMS {
+            return None;
+        }
+        if self.buffer.capacity() < self.read_size / 2 {
+            self.buffer.reserve(self.read_size);
+        }
+        if self.bytes + self.buffer.capacity() > self.limit {
+            return None;
+        }
+        self.lent = true;
+        Some(core::mem::take(&mut self.buffer))
+    }
+
+    /// The reader gives the memory back, with what it read.
+    pub(crate) fn accept(&mut self, mut buffer: BytesMut, wanted: bool) -> usize {
+        self.lent = false;
+        let data = buffer.split();
+        self.adapt(data.len(), buffer.capacity() == 0);
+        self.buffer = buffer;
+        if data.is_empty() || !wanted {
+            return 0;
+        }
+        let len = data.len();
+        if !self.discard {
+            self.bytes += len;
+            self.items.push_back(Item::Data(data.freeze()));
+        }
+        len
+    }
+
+    pub(crate) fn up(&mut self, epoch: Epoch) {
+        if self.items.len() >= MAX_ITEMS {
+            // An epoch that brought no data and that nobody saw: its traces make room.
+            let last_two = self.items.len() - 2..;
+            if self.items.range(last_two).all(|item| !matches!(item, Item::Data(_))) {
+                self.items.truncate(self.items.len() - 2);
+            }
+        }
+        self.mark(Item::Up { epoch });
+    }
+
+    pub(crate) fn down(&mut self, epoch: Epoch, reason: Reason) {
+        self.mark(Item::Down { epoch, reason });
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        if let Item::Data(data) = &item {
+            self.bytes -= data.len();
+        }
+        Some(item)
+    }
+
+    pub(crate) fn discard(&mut self) {
+        self.discard = true;
+        self.items.clear();
+        self.bytes = 0;
+    }
+
+    fn mark(&mut self, item: Item) {
+        if !self.discard {
+            self.items.push_back(item);
+        }
+    }
+
+    /// Doubles the next read while reads fill theirs, and halves it while they use little. It
+    /// stays a multiple of the smallest that fits the limit, so an empty inbox always reads.
+    fn adapt(&mut self, read: usize, filled: bool) {
+        let (smallest, largest) = READ_SIZE;
+        if filled && self.read_size * 2 <= largest.min(self.limit) {
+            self.read_size *= 2;
+        } else if read < self.read_size / 4 && self.read_size > smallest {
+            self.read_size /= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BufMut;
+
+    /// A read that fills the memory it is given; `None` when none is given.
+    fn read(inbox: &mut Inbox) -> Option<usize> {
+        let mut buffer = inbox.lend()?;
+        let space = buffer.capacity();
+        buffer.put_bytes(7, space);
+        Some(inbox.accept(buffer, true))
+    }
+
+    #[test]
+    fn g05_the_inbox_never_holds_more_than_its_limit() {
+        for limit in [4 << 10, 5_000, 100_000, 256 << 10] {
+            let mut inbox = Inbox::new(limit);
+            while read(&mut inbox).is_some() {}
+            assert!(inbox.bytes <= limit && inbox.bytes > limit / 2, "{} of {limit}", inbox.bytes);
+            assert!(inbox.pop().is_some());
+            while inbox.pop().is_some() {}
+            assert!(read(&mut inbox).is_some(), "an emptied inbox reads again");
+        }
+    }
+
+    #[test]
+    fn g05_epochs_that_nobody_watches_take_no_memory() {
+        let mut inbox = Inbox::new(4 << 10);
+        for number in 1..=10_000 {
+            inbox.up(Epoch(number));
+            inbox.down(Epoch(number), Reason::PeerClosed);
+        }
+        assert!(inbox.items.len() <= MAX_ITEMS + 2);
+        let mut up = None;
+        while let Some(item) = inbox.pop() {
+            match item {
+                Item::Up { epoch } => assert!(up.replace(epoch).is_none()),
+                Item::Down { epoch, .. } => assert_eq!(up.take(), Some(epoch)),
+                Item::Data(_) => unreachable!("no data was received"),
+            }
+        }
+        assert_eq!(up, None);
+    }
+
+    #[test]
+    fn one_reader_at_a_time() {
+        let mut inbox = Inbox::new(64 << 10);
+        let buffer = inbox.lend();
+        assert!(buffer.is_some() && inbox.lend().is_none());
+        inbox.accept(buffer.unwrap_or_default(), true);
+        assert!(inbox.lend().is_some());
+    }
+}

@@ -1,0 +1,1 @@
+//! A TCP network in virtual time.
