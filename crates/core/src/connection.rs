@@ -209,7 +209,7 @@ impl Connection {
     /// more is lent before [`handle_writable`](Self::handle_writable).
     pub fn handle_transmitted(&mut self, epoch: Epoch, count: usize, now: Instant) {
         self.observe(now);
-        if self.state != State::Connected || epoch != self.epoch {
+        if self.state != State::Connected || epoch != self.epoch || !self.outbox.is_lent() {
             return;
         }
         self.outbox.taken(count, epoch);
@@ -244,9 +244,10 @@ impl Connection {
     /// The memory that [`poll_receive`](Self::poll_receive) lent comes back, with what was read.
     pub fn handle_received(&mut self, epoch: Epoch, buffer: BytesMut, now: Instant) {
         self.observe(now);
-        let current = self.is_up() && epoch == self.epoch;
-        let received = self.inbox.accept(buffer, current);
-        self.outbox.ledger_mut().bytes_received += received as u64;
+        if self.is_up() && epoch == self.epoch {
+            let received = self.inbox.accept(buffer);
+            self.outbox.ledger_mut().bytes_received += received as u64;
+        }
     }
 
     /// Reading the socket of `epoch` came to its end: [`Reason::PeerClosed`] or [`Reason::Io`].
@@ -333,10 +334,11 @@ impl Connection {
     /// Waits for the next round, unless the first was all that was wanted.
     fn back_off(&mut self, reason: Reason) {
         self.last_error = Some(reason.clone());
-        if self.fail_fast {
+        self.enter(State::Backoff);
+        self.orders.start_nothing();
+        if self.fail_fast && reason != Reason::Reconnect {
             return self.finish(reason);
         }
-        self.enter(State::Backoff);
         let delay = self.backoff.next_delay();
         self.events.push(Event::BackingOff { delay });
         self.timers.set(Timer::Backoff, self.now + delay);

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use crate::error::Reason;
 use crate::outcome::Epoch;
 
-/// What the driver must do next.
+/// What the driver must do next. A driver has to know every one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Action {
     /// Look up the endpoint and report with `handle_resolved` or `handle_resolve_failed`.
     Resolve {

@@ -48,8 +48,12 @@ impl Inbox {
         if self.lent || self.items.len() >= MAX_ITEMS {
             return None;
         }
-        if self.buffer.capacity() < self.read_size / 2 {
-            self.buffer.reserve(self.read_size);
+        // A buffer that grew in place, or that a reader brought, could be too long for an empty
+        // inbox to lend: then nothing would be read for ever.
+        let too_short =
+            self.buffer.capacity() < self.read_size / 2 && !self.buffer.try_reclaim(self.read_size);
+        if too_short || self.buffer.capacity() > self.limit {
+            self.buffer = BytesMut::with_capacity(self.read_size);
         }
         if self.bytes + self.buffer.capacity() > self.limit {
             return None;
@@ -58,13 +62,14 @@ impl Inbox {
         Some(core::mem::take(&mut self.buffer))
     }
 
-    /// The reader gives the memory back, with what it read.
-    pub(crate) fn accept(&mut self, mut buffer: BytesMut, wanted: bool) -> usize {
+    /// The reader gives the memory back, with what it read on the current epoch.
+    pub(crate) fn accept(&mut self, mut buffer: BytesMut) -> usize {
         self.lent = false;
         let data = buffer.split();
         self.adapt(data.len(), buffer.capacity() == 0);
-        self.buffer = buffer;
-        if data.is_empty() || !wanted {
+        // Memory beyond the limit could never be lent again.
+        self.buffer = if buffer.capacity() <= self.limit { buffer } else { BytesMut::new() };
+        if data.is_empty() {
             return 0;
         }
         let len = data.len();
@@ -76,6 +81,8 @@ impl Inbox {
     }
 
     pub(crate) fn up(&mut self, epoch: Epoch) {
+        // A reader of an earlier epoch may hold its memory for ever; nobody waits for it.
+        self.lent = false;
         if self.items.len() >= MAX_ITEMS {
             // An epoch that brought no data and that nobody saw: its traces make room.
             let last_two = self.items.len() - 2..;
@@ -88,6 +95,10 @@ impl Inbox {
 
     pub(crate) fn down(&mut self, epoch: Epoch, reason: Reason) {
         self.mark(Item::Down { epoch, reason });
+    }
+
+    pub(crate) fn has_item(&self) -> bool {
+        !self.items.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Item> {
@@ -132,7 +143,7 @@ mod tests {
         let mut buffer = inbox.lend()?;
         let space = buffer.capacity();
         buffer.put_bytes(7, space);
-        Some(inbox.accept(buffer, true))
+        Some(inbox.accept(buffer))
     }
 
     #[test]
@@ -171,7 +182,7 @@ mod tests {
         let mut inbox = Inbox::new(64 << 10);
         let buffer = inbox.lend();
         assert!(buffer.is_some() && inbox.lend().is_none());
-        inbox.accept(buffer.unwrap_or_default(), true);
+        inbox.accept(buffer.unwrap_or_default());
         assert!(inbox.lend().is_some());
     }
 }

@@ -42,6 +42,13 @@ impl Orders {
         self.close = Some(epoch);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.abandon.is_none()
+            && self.close.is_none()
+            && self.shutdown.is_none()
+            && self.start.is_none()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Action> {
         let abandon = self.abandon.take().map(|attempt| Action::Abandon { attempt });
         abandon

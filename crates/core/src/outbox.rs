@@ -41,6 +41,9 @@ pub(crate) struct Outbox {
     partial: usize,
     /// Bytes after those that are out with a writer; their fate is not known.
     lent: usize,
+    /// The last ticket acknowledged since they were lent: an acknowledgement may overtake the
+    /// report of the write, and counts if the socket turns out to have taken the message whole.
+    acked_ahead: Ticket,
     /// Outcomes not yet taken; their runs count against `max_messages`, so they are bounded too.
     settled: VecDeque<Settled>,
     ledger: Ledger,
@@ -93,6 +96,7 @@ impl Outbox {
             written_bytes: 0,
             partial: 0,
             lent: 0,
+            acked_ahead: Ticket(0),
             settled: VecDeque::new(),
             ledger: Ledger::default(),
         }
@@ -103,12 +107,21 @@ impl Outbox {
         self.entries.is_empty()
     }
 
+    pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
+        self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).is_ok()
+    }
+
     pub(crate) fn messages(&self) -> usize {
         self.entries.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.rope.len()
+    }
+
+    /// Whether bytes are out with a writer.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent > 0
     }
 
     /// Whether bytes wait that no writer has.
@@ -178,6 +191,7 @@ impl Outbox {
         let count = count.min(self.lent);
         self.lent = 0;
         self.partial += count;
+        let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
         self.ledger.bytes_written += count as u64;
         let mut released = 0;
         while let Some(entry) = self.entries.get_mut(self.written) {
@@ -185,6 +199,7 @@ impl Outbox {
                 break;
             }
             self.partial -= entry.len;
+            entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
             if entry.resend.retains() && !entry.acked {
                 entry.left_whole = true;
                 self.written_bytes += entry.len;
@@ -228,13 +243,16 @@ impl Outbox {
         let end = self.entries.iter().take(started).map(|entry| entry.len).sum();
         self.rope.cut(end, self.rope.len() - end);
         for entry in self.entries.split_off(started) {
-            self.settle(entry.ticket, failed(entry.certainty(), cause));
+            self.settle(entry.ticket, entry.given_up(cause));
         }
     }
 
     /// The user says that the peer has every message up to `through`. Those that were never
     /// handed over whole, or are already settled, are left as they are.
     pub(crate) fn ack_through(&mut self, through: Ticket) {
+        if self.lent > 0 {
+            self.acked_ahead = self.acked_ahead.max(through);
+        }
         let mut touched = self.touched();
         let (mut index, mut offset) = (0, 0);
         while let Some(entry) = self.entries.get_mut(index) {
@@ -316,6 +334,7 @@ impl Outbox {
     fn end_epoch(&mut self, cause: FailCause, goes_back: impl Fn(Resend, Progress) -> bool) -> u64 {
         let reach = self.written_bytes + self.partial + self.lent;
         (self.written, self.written_bytes, self.partial, self.lent) = (0, 0, 0, 0);
+        let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
         let (mut index, mut offset, mut start, mut resent) = (0, 0, 0, 0);
         while let Some(entry) = self.entries.get_mut(index) {
             let end = start + entry.len;
@@ -325,7 +344,10 @@ impl Outbox {
                 () => Progress::Untouched,
             };
             start = end;
-            entry.left_whole |= progress == Progress::Whole;
+            if progress == Progress::Whole {
+                entry.left_whole = true;
+                entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
+            }
             if entry.acked {
                 self.remove(index, offset, Outcome::Acked);
             } else if goes_back(entry.resend, progress) {
@@ -333,7 +355,7 @@ impl Outbox {
                 offset += entry.len;
                 index += 1;
             } else {
-                let outcome = failed(entry.certainty(), cause);
+                let outcome = entry.given_up(cause);
                 self.remove(index, offset, outcome);
             }
         }
@@ -365,8 +387,13 @@ impl Outbox {
 }
 
 impl Entry {
-    fn certainty(&self) -> Certainty {
-        if self.left_whole { Certainty::InDoubt } else { Certainty::NotSent }
+    /// What becomes of it if it is not written again.
+    fn given_up(&self, cause: FailCause) -> Outcome {
+        match (self.acked, self.left_whole) {
+            (true, _) => Outcome::Acked,
+            (false, true) => failed(Certainty::InDoubt, cause),
+            (false, false) => failed(Certainty::NotSent, cause),
+        }
     }
 }
 

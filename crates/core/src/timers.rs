@@ -40,14 +40,16 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    /// Sets `timer`. The last instant there is never comes, or a deadline that saturated there
+    /// would be due again and again.
     pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
-        self.deadlines[timer as usize] = Some(deadline);
+        self.deadlines[timer as usize] = (deadline.as_nanos() < u64::MAX).then_some(deadline);
     }
 
     /// Sets `timer` unless it would run out earlier anyway.
     pub(crate) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
-        let slot = &mut self.deadlines[timer as usize];
-        *slot = Some(slot.map_or(deadline, |set| set.min(deadline)));
+        let earlier = self.deadlines[timer as usize].map_or(deadline, |set| set.min(deadline));
+        self.set(timer, earlier);
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {

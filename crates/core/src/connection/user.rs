@@ -40,6 +40,11 @@ impl Connection {
     pub fn ack_through(&mut self, through: Ticket, now: Instant) {
         self.observe(now);
         self.outbox.ack_through(through);
+        if self.blocked && !self.outbox.has_unwritten() {
+            // What the socket would not take need not be taken: it cannot stall with nothing.
+            self.blocked = false;
+            self.timers.stop(Timer::Stall);
+        }
         self.wind_down();
     }
 

@@ -18,6 +18,11 @@ impl Connection {
         self.inbox.pop()
     }
 
+    /// Whether [`poll_item`](Self::poll_item) would give anything.
+    pub fn has_item(&self) -> bool {
+        self.inbox.has_item()
+    }
+
     /// The next run of messages with an outcome. They must be taken: as many runs as
     /// `max_queued_messages` left lying refuse the next message.
     pub fn poll_outcome(&mut self) -> Option<Settled> {
@@ -64,6 +69,11 @@ impl Connection {
         self.outbox.written_through()
     }
 
+    /// Whether the message with this ticket was admitted and has no outcome yet.
+    pub fn is_pending(&self, ticket: Ticket) -> bool {
+        self.outbox.is_pending(ticket)
+    }
+
     /// Messages in the outbox, and their bytes.
     pub fn queued(&self) -> (usize, usize) {
         (self.outbox.messages(), self.outbox.bytes())
@@ -80,6 +90,11 @@ impl Connection {
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.orders.pop()
+    }
+
+    /// Whether [`poll_action`](Self::poll_action) would give anything.
+    pub fn has_action(&self) -> bool {
+        !self.orders.is_empty()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called at the latest.

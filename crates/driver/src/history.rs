@@ -1,0 +1,135 @@
+//! The outcomes of the latest messages, by ticket, and who waits for one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
+
+use rebelay_core::{Outcome, Settled, Ticket};
+
+/// Runs of equal outcomes that are remembered; one run is as long as nothing else happens.
+const MAX_RUNS: usize = 4_096;
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// In order of tickets, and no two overlap.
+    runs: VecDeque<Settled>,
+    /// By ticket, and a number of its own where several wait for one.
+    waiters: BTreeMap<WaiterKey, Waiter>,
+    last_waiter: u64,
+}
+
+pub(crate) type WaiterKey = (Ticket, u64);
+
+#[derive(Debug)]
+enum Waiter {
+    Waiting(Waker),
+    Told(Outcome),
+}
+
+impl History {
+    /// Remembers `settled`. Whoever waits for a ticket of it is told, and returned to be woken.
+    pub(crate) fn record(&mut self, settled: Settled, woken: &mut Vec<Waker>) {
+        let keys = (settled.first, 0)..=(settled.last, u64::MAX);
+        for (_, waiter) in self.waiters.range_mut(keys) {
+            let told = Waiter::Told(settled.outcome);
+            if let Waiter::Waiting(waker) = std::mem::replace(waiter, told) {
+                woken.push(waker);
+            }
+        }
+
+        let at = self.runs.partition_point(|run| run.first < settled.first);
+        let continues = |run: &&mut Settled| {
+            run.outcome == settled.outcome && run.last.number() + 1 == settled.first.number()
+        };
+        let before = at.checked_sub(1).and_then(|before| self.runs.get_mut(before));
+        if let Some(run) = before.filter(continues) {
+            run.last = settled.last;
+        } else {
+            self.runs.insert(at, settled);
+        }
+        if self.runs.len() > MAX_RUNS {
+            self.runs.pop_front();
+        }
+    }
+
+    /// The outcome of `ticket`, if it is remembered.
+    pub(crate) fn outcome(&self, ticket: Ticket) -> Option<Outcome> {
+        let at = self.runs.partition_point(|run| run.last < ticket);
+        let run = self.runs.get(at).filter(|run| run.first <= ticket)?;
+        Some(run.outcome)
+    }
+
+    /// Waits for `ticket`: `waker` is woken once it has an outcome. Call
+    /// [`forget`](Self::forget) with the key in the end.
+    pub(crate) fn wait(&mut self, ticket: Ticket, waker: Waker) -> WaiterKey {
+        self.last_waiter += 1;
+        let key = (ticket, self.last_waiter);
+        self.waiters.insert(key, Waiter::Waiting(waker));
+        key
+    }
+
+    /// What the waiter was told; before that, `waker` is the one to wake from now on.
+    pub(crate) fn told(&mut self, key: WaiterKey, waker: &Waker) -> Option<Outcome> {
+        match self.waiters.get_mut(&key)? {
+            Waiter::Told(outcome) => Some(*outcome),
+            Waiter::Waiting(waiting) => {
+                waiting.clone_from(waker);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn forget(&mut self, key: WaiterKey) {
+        self.waiters.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(first: u64, last: u64, outcome: Outcome) -> Settled {
+        Settled { first: Ticket::from_number(first), last: Ticket::from_number(last), outcome }
+    }
+
+    #[test]
+    fn outcomes_are_found_in_whatever_order_they_came() {
+        let mut history = History::default();
+        let dropped = Outcome::Failed {
+            certainty: rebelay_core::Certainty::NotSent,
+            cause: rebelay_core::FailCause::Overflow,
+        };
+        for settled in [run(5, 6, dropped), run(1, 2, Outcome::Acked), run(3, 3, Outcome::Acked)] {
+            history.record(settled, &mut Vec::new());
+        }
+        let outcomes: Vec<_> =
+            (0..8).map(|number| history.outcome(Ticket::from_number(number))).collect();
+        let (acked, dropped) = (Some(Outcome::Acked), Some(dropped));
+        assert_eq!(outcomes, [None, acked, acked, acked, None, dropped, dropped, None]);
+        assert_eq!(history.runs.len(), 2);
+    }
+
+    #[test]
+    fn g05_outcomes_that_nobody_asks_for_take_bounded_memory() {
+        let mut history = History::default();
+        for number in (1..=100_000).step_by(2) {
+            history.record(run(number, number, Outcome::Acked), &mut Vec::new());
+        }
+        assert_eq!(history.runs.len(), MAX_RUNS);
+        assert_eq!(history.outcome(Ticket::from_number(99_999)), Some(Outcome::Acked));
+        assert_eq!(history.outcome(Ticket::from_number(1)), None);
+    }
+
+    #[test]
+    fn g03_whoever_waits_is_told_however_much_happens_before_it_asks() {
+        let mut history = History::default();
+        let key = history.wait(Ticket::from_number(1), Waker::noop().clone());
+        let mut woken = Vec::new();
+        for number in (1..=100_000).step_by(2) {
+            history.record(run(number, number, Outcome::Acked), &mut woken);
+        }
+        assert_eq!(woken.len(), 1);
+        assert_eq!(history.told(key, Waker::noop()), Some(Outcome::Acked));
+        history.forget(key);
+        assert!(history.waiters.is_empty());
+    }
+}

@@ -1,0 +1,175 @@
+//! Any `futures-io` stream that the user brings, on any executor: no runtime is needed.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use futures_io::{AsyncRead, AsyncWrite};
+
+use crate::config::{Config, ConnectError};
+use crate::connect::open;
+use crate::drive::Driver;
+use crate::endpoint::Endpoint;
+use crate::options::SocketOptions;
+use crate::receiver::Receiver;
+use crate::runtime::{BoxFuture, Runtime, Socket};
+use crate::sender::Sender;
+
+/// Opens a connection over streams that `dial` makes: a Unix socket, an in-memory duplex, TLS.
+/// `dial` is called for every attempt and gives the two directions of a new stream, from which
+/// they may be split or which may be the same type twice.
+///
+/// The [`Driver`] that is returned must be spawned on an executor of the user's choice, or
+/// awaited; timers come from one thread of the `futures-timer` crate. The connection is opened
+/// once the driver runs; [`Sender::wait_connected`] waits for it. `config.socket` is not used.
+///
+/// # Errors
+/// A setting outside its range.
+pub fn connect<D, Fut, R, W>(
+    dial: D,
+    config: Config,
+) -> Result<(Sender, Receiver, Driver), ConnectError>
+where
+    D: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = io::Result<(R, W)>> + Send + 'static,
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    open(Dialer { dial }, Endpoint::new("the user's stream", 0), config)
+}
+
+struct Dialer<D> {
+    dial: D,
+}
+
+impl<D, Fut, R, W> Runtime for Dialer<D>
+where
+    D: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = io::Result<(R, W)>> + Send + 'static,
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<()> {
+        Box::pin(futures_timer::Delay::new(duration))
+    }
+
+    /// The user's stream has no address: one dial a round, of the unspecified one.
+    fn resolve(&self, _endpoint: &Endpoint) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        Box::pin(async { Ok(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))]) })
+    }
+
+    fn dial(
+        &self,
+        _address: SocketAddr,
+        _options: &SocketOptions,
+    ) -> BoxFuture<io::Result<Arc<dyn Socket>>> {
+        let stream = (self.dial)();
+        Box::pin(async {
+            let (read, write) = stream.await?;
+            let socket = Halves { read: Mutex::new(read), write: Mutex::new(write) };
+            Ok(Arc::new(socket) as Arc<dyn Socket>)
+        })
+    }
+}
+
+/// Two directions with a lock each, held for one call of the stream that never blocks.
+struct Halves<R, W> {
+    read: Mutex<R>,
+    write: Mutex<W>,
+}
+
+impl<R, W> Socket for Halves<R, W>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        poll_read(Pin::new(&mut *lock(&self.read)), cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut stream = lock(&self.write);
+        let mut stream = Pin::new(&mut *stream);
+        let count = ready!(poll_write(stream.as_mut(), cx, slices))?;
+        // The bytes were taken, whatever becomes of the flush: its error is the next write's.
+        let _ = retry(|| stream.as_mut().poll_flush(cx));
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = lock(&self.write);
+        retry(|| Pin::new(&mut *stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.write)).poll_close(cx)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket that can be read and written through a shared reference, as the sockets of smol and
+/// async-std can.
+#[derive(Debug)]
+pub struct ByRef<S>(pub S);
+
+impl<S> Socket for ByRef<S>
+where
+    S: Send + Sync + 'static,
+    for<'a> &'a S: AsyncRead + AsyncWrite + Unpin,
+{
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        poll_read(Pin::new(&mut &self.0), cx, buffer)
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        poll_write(Pin::new(&mut &self.0), cx, slices)
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &self.0).poll_close(cx)
+    }
+}
+
+fn poll_read(
+    mut stream: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    // `AsyncRead` wants initialised memory.
+    let (filled, capacity) = (buffer.len(), buffer.capacity());
+    buffer.resize(capacity, 0);
+    let poll = retry(|| stream.as_mut().poll_read(cx, &mut buffer[filled..]));
+    let count = if let Poll::Ready(Ok(count)) = poll { count } else { 0 };
+    buffer.truncate(filled + count.min(capacity - filled));
+    poll
+}
+
+fn poll_write(
+    mut stream: Pin<&mut impl AsyncWrite>,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    retry(|| stream.as_mut().poll_write_vectored(cx, slices))
+}
+
+/// A call that a signal interrupted (EINTR) is made again.
+fn retry<T>(mut call: impl FnMut() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    loop {
+        match call() {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            poll => return poll,
+        }
+    }
+}

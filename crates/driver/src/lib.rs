@@ -1,0 +1,38 @@
+//! The handles and the one drive loop of [rebelay](https://docs.rs/rebelay), generic over a
+//! small [`Runtime`] trait.
+//!
+//! Most people want the facade crate `rebelay`, or one of its runtime adapters. This crate alone
+//! is for two: who writes an adapter calls [`connect`], and who brings streams of their own
+//! calls [`io::connect`].
+
+mod config;
+mod connect;
+mod drive;
+mod endpoint;
+mod events;
+mod handle;
+mod handshake;
+mod history;
+pub mod io;
+mod options;
+mod receiver;
+mod runtime;
+mod sender;
+mod shared;
+
+pub use config::{Config, ConnectError};
+pub use connect::{connect, open};
+pub use drive::Driver;
+pub use endpoint::Endpoint;
+pub use events::Events;
+pub use handshake::{Handshake, HandshakeError};
+pub use options::{Keepalive, SocketOptions, finish_connect};
+pub use rebelay_core::{
+    BackoffConfig, Certainty, ConfigError, Epoch, Event, FailCause, Fault, FirstConnect, Item,
+    Jitter, Ledger, Outcome, Overflow, Reason, Refusal, Resend, SendError, SendOptions, State,
+    Ticket,
+};
+pub use receiver::{Receiver, RecvTimeout};
+pub use runtime::{BoxFuture, Runtime, Socket};
+pub use sender::Sender;
+pub use socket2::SockRef;

@@ -1,0 +1,312 @@
+//! The handle that sends, watches and ends a connection.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use event_listener::EventListener;
+use rebelay_core::{
+    Connection, Epoch, Ledger, Outcome, Overflow, Reason, SendError, SendOptions, State, Ticket,
+};
+
+use crate::events::Events;
+use crate::handle::Handle;
+use crate::history::WaiterKey;
+use crate::shared::{Inner, Shared, is_full};
+
+/// Sends messages, and watches and ends the connection. Cheap to clone; clones share one
+/// connection. When the last handle of a connection is dropped it is closed.
+///
+/// Its methods may be called on any thread, also outside the runtime.
+#[derive(Clone)]
+pub struct Sender {
+    handle: Handle,
+}
+
+impl Sender {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    /// Admits `message`: from then on it has exactly one outcome. Waits for room in the outbox
+    /// if there is none and [`Overflow::Wait`] is configured. While the connection is idle the
+    /// message is written before this returns, in this very task.
+    ///
+    /// # Errors
+    /// The message, handed back whole: it is empty, longer than the outbox, did not fit
+    /// ([`Overflow::Reject`]), or the connection is closing or closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it is ready leaves no trace of the message.
+    pub async fn send(&self, message: impl Into<Bytes>) -> Result<Ticket, SendError> {
+        self.send_with(message, SendOptions::default()).await
+    }
+
+    /// [`send`](Self::send), with options of this message.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    /// That of [`send`](Self::send).
+    pub async fn send_with(
+        &self,
+        message: impl Into<Bytes>,
+        options: SendOptions,
+    ) -> Result<Ticket, SendError> {
+        let message = message.into();
+        match self.shared().send(message, options) {
+            Err(error) if is_full(&error) && self.waits() => {
+                self.send_when_room(error.message, options).await
+            }
+            result => result,
+        }
+    }
+
+    /// [`send`](Self::send) without waiting: [`Overflow::Wait`] refuses like
+    /// [`Overflow::Reject`].
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn try_send(&self, message: impl Into<Bytes>) -> Result<Ticket, SendError> {
+        self.try_send_with(message, SendOptions::default())
+    }
+
+    /// [`try_send`](Self::try_send), with options of this message.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn try_send_with(
+        &self,
+        message: impl Into<Bytes>,
+        options: SendOptions,
+    ) -> Result<Ticket, SendError> {
+        self.shared().send(message.into(), options)
+    }
+
+    /// What finally becomes of the message with this ticket. `None`: this connection cannot say,
+    /// because it never gave that ticket out, or because so much has happened since that it was
+    /// forgotten (4,096 stretches of other outcomes at least; one that is being awaited is never
+    /// forgotten).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future; a ticket can be asked for again.
+    pub async fn outcome(&self, ticket: Ticket) -> Option<Outcome> {
+        OutcomeOf { shared: self.shared(), ticket, key: None }.await
+    }
+
+    /// The peer has every message up to `through`: those with
+    /// [`Resend::Unacked`](rebelay_core::Resend::Unacked) that were written are released. Naming
+    /// one that was never written, or is already settled, is harmless.
+    pub fn ack_through(&self, through: Ticket) {
+        self.shared().change(|machine, now| machine.ack_through(through, now));
+    }
+
+    /// Waits until every message admitted so far was handed to a socket or has its outcome.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn flush(&self) {
+        let through = Ticket::from_number(self.ledger().admitted);
+        let _waiting = Waiting::new(self.shared(), |inner| &mut inner.waiting_flushes);
+        self.until(|machine| (machine.written_through() >= through).then_some(())).await;
+    }
+
+    /// Waits until the connection is up (at once, if it is), and says which epoch that is. A
+    /// lazy connection does not start by this.
+    ///
+    /// # Errors
+    /// Why it never will be: it is closed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn wait_connected(&self) -> Result<Epoch, Reason> {
+        self.until(|machine| match machine.state() {
+            State::Connected | State::Draining => machine.epoch().map(Ok),
+            State::Closed => Some(Err(machine.last_error().cloned().unwrap_or(Reason::Closed))),
+            State::Idle
+            | State::Resolving
+            | State::Connecting
+            | State::Handshaking
+            | State::Backoff => None,
+        })
+        .await
+    }
+
+    /// Waits until the connection is closed, whoever closes it.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn wait_closed(&self) -> Ledger {
+        self.until(|machine| (machine.state() == State::Closed).then(|| machine.ledger())).await
+    }
+
+    /// Closes the connection, within 100 ms: refuses new messages, fails those that are queued
+    /// or wait for an acknowledgement, finishes one that is half written if the socket takes it,
+    /// sends a FIN and waits for the peer's. Returns the final ledger.
+    ///
+    /// # Cancel safety
+    /// Closing goes on when the future is dropped.
+    pub async fn close(&self) -> Ledger {
+        self.shared().change(Connection::close);
+        self.wait_closed().await
+    }
+
+    /// Refuses new messages and closes once every admitted one has its outcome, reconnecting
+    /// meanwhile as usual; when `limit` is over, what is left fails. Returns the final ledger.
+    ///
+    /// # Cancel safety
+    /// Draining goes on when the future is dropped.
+    pub async fn drain(&self, limit: Duration) -> Ledger {
+        self.shared().change(|machine, now| machine.drain(now + limit, now));
+        self.wait_closed().await
+    }
+
+    /// Starts connecting at once: ends a wait, begins a lazy connection, and leaves an
+    /// established connection for a new one.
+    pub fn reconnect_now(&self) {
+        self.shared().change(Connection::reconnect_now);
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        self.shared().lock().machine.state()
+    }
+
+    /// The latest established connection, if there was one.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.shared().lock().machine.epoch()
+    }
+
+    /// Why the last attempt failed or the last connection ended.
+    pub fn last_error(&self) -> Option<Reason> {
+        self.shared().lock().machine.last_error().cloned()
+    }
+
+    /// Every message, counted once.
+    pub fn ledger(&self) -> Ledger {
+        self.shared().lock().machine.ledger()
+    }
+
+    /// Messages in the outbox, and their bytes.
+    pub fn queued(&self) -> (usize, usize) {
+        self.shared().lock().machine.queued()
+    }
+
+    /// What happens on the connection, for people and metrics.
+    pub fn events(&self) -> Events {
+        Events::new(self.handle.clone())
+    }
+
+    fn shared(&self) -> &Shared {
+        self.handle.shared()
+    }
+
+    fn waits(&self) -> bool {
+        self.shared().lock().machine.config().overflow == Overflow::Wait
+    }
+
+    async fn send_when_room(
+        &self,
+        mut message: Bytes,
+        options: SendOptions,
+    ) -> Result<Ticket, SendError> {
+        let _waiting = Waiting::new(self.shared(), |inner| &mut inner.waiting_sends);
+        loop {
+            // Listening first: room that comes between the try and the wait is not missed.
+            let listener = self.shared().room.listen();
+            match self.shared().send(message, options) {
+                Err(error) if is_full(&error) => message = error.message,
+                result => return result,
+            }
+            listener.await;
+        }
+    }
+
+    /// Waits until `condition` holds of the machine.
+    async fn until<T>(&self, condition: impl Fn(&Connection) -> Option<T>) -> T {
+        let mut listener: Option<EventListener> = None;
+        poll_fn(|cx| {
+            loop {
+                if let Some(value) = condition(&self.shared().lock().machine) {
+                    return Poll::Ready(value);
+                }
+                match &mut listener {
+                    Some(waiting) => match Pin::new(waiting).poll(cx) {
+                        Poll::Ready(()) => listener = None,
+                        Poll::Pending => return Poll::Pending,
+                    },
+                    None => listener = Some(self.shared().changed.listen()),
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// Counts somebody who waits, for as long as it lives.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    count: fn(&mut Inner) -> &mut usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared, count: fn(&mut Inner) -> &mut usize) -> Self {
+        *count(&mut shared.lock()) += 1;
+        Self { shared, count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        *(self.count)(&mut self.shared.lock()) -= 1;
+    }
+}
+
+struct OutcomeOf<'a> {
+    shared: &'a Shared,
+    ticket: Ticket,
+    key: Option<WaiterKey>,
+}
+
+impl Future for OutcomeOf<'_> {
+    type Output = Option<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut inner = self.shared.lock();
+        inner.settle();
+        if let Some(key) = self.key {
+            return match inner.history.told(key, cx.waker()) {
+                Some(outcome) => Poll::Ready(Some(outcome)),
+                None => Poll::Pending,
+            };
+        }
+        if let Some(outcome) = inner.history.outcome(self.ticket) {
+            return Poll::Ready(Some(outcome));
+        }
+        if !inner.machine.is_pending(self.ticket) {
+            return Poll::Ready(None);
+        }
+        let key = inner.history.wait(self.ticket, cx.waker().clone());
+        drop(inner);
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for OutcomeOf<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.shared.lock().history.forget(key);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What the tests over real sockets share: the server, and the runtimes.
+#![allow(unreachable_pub, dead_code, missing_debug_implementations, reason = "shared by test crates")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "tests")]
+
+pub mod runtimes;
+pub mod server;

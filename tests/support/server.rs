@@ -1,0 +1,282 @@
+//! A TCP server under the test's control: it can refuse, cut, stall, be killed with unread bytes
+//! in its buffers, and come back on the same port.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// How long a test waits for the server to see something before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a thread of the server looks whether it was killed.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How a connection is ended.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Cut {
+    /// Politely.
+    Fin,
+    /// With a reset, which throws away what is under way.
+    Rst,
+}
+
+type Script = Arc<dyn Fn(&mut Peer) -> io::Result<()> + Send + Sync>;
+
+/// The server; dropping it stops it.
+pub struct Server {
+    address: SocketAddr,
+    /// Holds the port while nobody listens, so that nobody else gets it meanwhile, a dialling
+    /// client's own end included.
+    _port: Socket,
+    script: Script,
+    seen: Arc<Seen>,
+    running: Option<Running>,
+}
+
+struct Running {
+    killed: Arc<AtomicBool>,
+    acceptor: JoinHandle<Vec<JoinHandle<()>>>,
+}
+
+/// What the server has seen so far.
+#[derive(Default)]
+struct Seen {
+    accepted: AtomicUsize,
+    received: Mutex<BTreeMap<usize, Vec<u8>>>,
+    more: Condvar,
+}
+
+/// The server's end of one connection.
+pub struct Peer {
+    /// Which connection this is, from 1, counted over restarts.
+    pub number: usize,
+    stream: TcpStream,
+    killed: Arc<AtomicBool>,
+    seen: Arc<Seen>,
+}
+
+impl Server {
+    /// Listens on a free port of the loopback; each connection is a thread that runs `script`
+    /// and then closes with a FIN.
+    pub fn start(script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let port = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let address = port.local_addr().unwrap().as_socket().unwrap();
+        let mut server = Self {
+            address,
+            _port: port,
+            script: Arc::new(script),
+            seen: Arc::default(),
+            running: None,
+        };
+        server.restart();
+        server
+    }
+
+    /// The address to dial; nobody listens there after [`kill`](Self::kill).
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops listening and resets every connection, with whatever is unread.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.killed.store(true, Ordering::SeqCst);
+            // Wakes the acceptor.
+            let _ = TcpStream::connect(self.address);
+            for peer in running.acceptor.join().unwrap() {
+                peer.join().unwrap();
+            }
+        }
+    }
+
+    /// Listens again on the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        let listener = bind(self.address);
+        listener.listen(1_024).unwrap();
+        let listener = TcpListener::from(listener);
+        let killed = Arc::new(AtomicBool::new(false));
+        let (script, seen) = (Arc::clone(&self.script), Arc::clone(&self.seen));
+        let flag = Arc::clone(&killed);
+        let acceptor = thread::spawn(move || accept(&listener, &script, &seen, &flag));
+        self.running = Some(Running { killed, acceptor });
+    }
+
+    /// How many connections were accepted, over restarts.
+    pub fn accepted(&self) -> usize {
+        self.seen.accepted.load(Ordering::SeqCst)
+    }
+
+    /// What connection `number` received so far.
+    pub fn received(&self, number: usize) -> Vec<u8> {
+        self.seen.lock().get(&number).cloned().unwrap_or_default()
+    }
+
+    /// What all connections received so far, one after the other.
+    pub fn received_in_all(&self) -> Vec<u8> {
+        self.seen.lock().values().flatten().copied().collect()
+    }
+
+    /// Waits until `condition` holds of what each connection received.
+    pub fn wait(&self, condition: impl Fn(&BTreeMap<usize, Vec<u8>>) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        let mut received = self.seen.lock();
+        while !condition(&received) {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the server never saw it");
+            received = self.seen.more.wait_timeout(received, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Peer {
+    /// Sends everything back until the client closes.
+    pub fn echo(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = self.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.write(&buffer[..count])?;
+        }
+    }
+
+    /// Reads until the client closes.
+    pub fn keep(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        while self.read(&mut buffer)? > 0 {}
+        Ok(())
+    }
+
+    /// Reads `count` bytes exactly.
+    pub fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut taken = vec![0; count];
+        let mut filled = 0;
+        while filled < count {
+            match self.read(&mut taken[filled..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                more => filled += more,
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Reads `count` bytes exactly, then ends the connection.
+    pub fn cut_after(&mut self, count: usize, how: Cut) -> io::Result<()> {
+        self.take(count)?;
+        self.cut(how)
+    }
+
+    /// Ends the connection when the script returns, in this way.
+    pub fn cut(&mut self, how: Cut) -> io::Result<()> {
+        let linger = (how == Cut::Rst).then_some(Duration::ZERO);
+        SockRef::from(&self.stream).set_linger(linger)
+    }
+
+    /// Neither reads nor closes until the server is killed.
+    pub fn stall(&mut self) -> io::Result<()> {
+        while !self.killed.load(Ordering::SeqCst) {
+            thread::park_timeout(LOOK);
+        }
+        self.cut(Cut::Rst)
+    }
+
+    /// Reads once; 0: the client closed.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.killed.load(Ordering::SeqCst) {
+                self.cut(Cut::Rst)?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            match self.stream.read(buffer) {
+                Err(error) if is_timeout(&error) => {}
+                Err(error) => return Err(error),
+                Ok(count) => {
+                    let mut received = self.seen.lock();
+                    received.entry(self.number).or_default().extend_from_slice(&buffer[..count]);
+                    self.seen.more.notify_all();
+                    return Ok(count);
+                }
+            }
+        }
+    }
+
+    /// Writes all of `bytes`.
+    pub fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Err(error) if is_timeout(&error) => {
+                    if self.killed.load(Ordering::SeqCst) {
+                        self.cut(Cut::Rst)?;
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                }
+                Err(error) => return Err(error),
+                Ok(count) => bytes = &bytes[count..],
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<u8>>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn accept(
+    listener: &TcpListener,
+    script: &Script,
+    seen: &Arc<Seen>,
+    killed: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<()>> {
+    let mut peers = Vec::new();
+    while let Ok((stream, _)) = listener.accept() {
+        if killed.load(Ordering::SeqCst) {
+            break;
+        }
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(LOOK)).unwrap();
+        stream.set_write_timeout(Some(LOOK)).unwrap();
+        let number = seen.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+        seen.lock().insert(number, Vec::new());
+        seen.more.notify_all();
+        let (killed, seen) = (Arc::clone(killed), Arc::clone(seen));
+        let mut peer = Peer { number, stream, killed, seen };
+        let script = Arc::clone(script);
+        peers.push(thread::spawn(move || {
+            // How a connection ended is the client's to find out.
+            let _ = script(&mut peer);
+        }));
+    }
+    peers
+}
+
+fn bind(address: SocketAddr) -> Socket {
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    #[cfg(unix)]
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut, io::ErrorKind::Interrupted]
+        .contains(&error.kind())
+}
