@@ -43,6 +43,12 @@ pub trait Runtime: 'static {
     }
 }
 
+/// A [`Runtime`] that looks up and dials by itself.
+pub trait Dials: Runtime {
+    /// Connects to an endpoint in words.
+    fn connect_to(text: String, config: Config) -> impl Future<Output = Connected> + Send;
+}
+
 pub struct TokioCurrent;
 pub struct TokioMulti;
 pub struct Smol;
@@ -163,5 +169,29 @@ impl Runtime for Brought {
         F::Output: Send + 'static,
     {
         smol::spawn(future)
+    }
+}
+
+impl Dials for TokioCurrent {
+    async fn connect_to(text: String, config: Config) -> Connected {
+        rebelay::tokio::connect(text.as_str(), config).await
+    }
+}
+
+impl Dials for TokioMulti {
+    async fn connect_to(text: String, config: Config) -> Connected {
+        rebelay::tokio::connect(text.as_str(), config).await
+    }
+}
+
+impl Dials for Smol {
+    async fn connect_to(text: String, config: Config) -> Connected {
+        rebelay::smol::connect(text.as_str(), config).await
+    }
+}
+
+impl Dials for AsyncStd {
+    async fn connect_to(text: String, config: Config) -> Connected {
+        rebelay::async_std::connect(text.as_str(), config).await
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -48,6 +48,8 @@ struct Running {
 #[derive(Default)]
 struct Seen {
     accepted: AtomicUsize,
+    /// Connections whose script is over and whose socket is closed.
+    ended: AtomicUsize,
     received: Mutex<BTreeMap<usize, Vec<u8>>>,
     more: Condvar,
 }
@@ -75,6 +77,13 @@ impl Server {
             running: None,
         };
         server.restart();
+        server
+    }
+
+    /// A server that does not listen before [`restart`](Self::restart).
+    pub fn down(script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let mut server = Self::start(script);
+        server.kill();
         server
     }
 
@@ -123,15 +132,27 @@ impl Server {
         self.seen.lock().values().flatten().copied().collect()
     }
 
-    /// Waits until `condition` holds of what each connection received.
-    pub fn wait(&self, condition: impl Fn(&BTreeMap<usize, Vec<u8>>) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        let mut received = self.seen.lock();
-        while !condition(&received) {
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "the server never saw it");
-            received = self.seen.more.wait_timeout(received, left).unwrap().0;
-        }
+    /// Waits until `condition` holds of what each connection received. It does not block the
+    /// thread, on which the client's driver may be running.
+    pub async fn saw(
+        &self,
+        condition: impl Fn(&BTreeMap<usize, Vec<u8>>) -> bool + Send + 'static,
+    ) {
+        let seen = Arc::clone(&self.seen);
+        smol::unblock(move || seen.wait(|_, received| condition(received))).await;
+    }
+
+    /// Waits until connection `number` received exactly `expected`, or more than that.
+    pub async fn got(&self, number: usize, expected: &[u8]) {
+        let count = expected.len();
+        self.saw(move |seen| seen.get(&number).is_some_and(|bytes| bytes.len() >= count)).await;
+        assert_eq!(self.received(number), expected, "on connection {number}");
+    }
+
+    /// Waits until the server closed `count` connections.
+    pub async fn ended(&self, count: usize) {
+        let seen = Arc::clone(&self.seen);
+        smol::unblock(move || seen.wait(|ended, _| ended >= count)).await;
     }
 }
 
@@ -186,6 +207,46 @@ impl Peer {
         SockRef::from(&self.stream).set_linger(linger)
     }
 
+    /// Writes without end, whoever reads, and reads until the client closes.
+    pub fn flood(&mut self) -> io::Result<()> {
+        let stream = self.stream.try_clone()?;
+        let (killed, seen) = (Arc::clone(&self.killed), Arc::clone(&self.seen));
+        let mut writer = Self { number: self.number, stream, killed, seen };
+        let flood = thread::spawn(move || while writer.write(&[0xF0; 16 << 10]).is_ok() {});
+        let kept = self.keep();
+        // The writer may be blocked for ever.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        flood.join().unwrap();
+        kept
+    }
+
+    /// The client's end.
+    pub fn client(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Waits until the client's kernel has everything that was written: a reset could overtake
+    /// it otherwise, because the two may take different processors' queues.
+    pub fn delivered(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            let ours = format!(":{:04X}", self.stream.local_addr()?.port());
+            let theirs = format!(":{:04X}", self.client()?.port());
+            let is_unsent = |line: &str| {
+                let mut fields = line.split_whitespace().skip(1);
+                let mut next = || fields.next().unwrap_or_default();
+                let (local, remote, _state, queues) = (next(), next(), next(), next());
+                local.ends_with(&ours)
+                    && remote.ends_with(&theirs)
+                    && !queues.starts_with("00000000:")
+            };
+            while std::fs::read_to_string("/proc/net/tcp")?.lines().any(is_unsent) {
+                thread::park_timeout(LOOK);
+            }
+        }
+        Ok(())
+    }
+
     /// Neither reads nor closes until the server is killed.
     pub fn stall(&mut self) -> io::Result<()> {
         while !self.killed.load(Ordering::SeqCst) {
@@ -233,6 +294,16 @@ impl Peer {
 }
 
 impl Seen {
+    fn wait(&self, condition: impl Fn(usize, &BTreeMap<usize, Vec<u8>>) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        let mut received = self.lock();
+        while !condition(self.ended.load(Ordering::SeqCst), &received) {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the server never saw it");
+            received = self.more.wait_timeout(received, left).unwrap().0;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Vec<u8>>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -256,11 +327,15 @@ fn accept(
         seen.lock().insert(number, Vec::new());
         seen.more.notify_all();
         let (killed, seen) = (Arc::clone(killed), Arc::clone(seen));
-        let mut peer = Peer { number, stream, killed, seen };
+        let mut peer = Peer { number, stream, killed, seen: Arc::clone(&seen) };
         let script = Arc::clone(script);
         peers.push(thread::spawn(move || {
             // How a connection ended is the client's to find out.
             let _ = script(&mut peer);
+            drop(peer);
+            let _lock = seen.lock();
+            seen.ended.fetch_add(1, Ordering::SeqCst);
+            seen.more.notify_all();
         }));
     }
     peers

@@ -13,10 +13,11 @@ use std::time::Duration;
 use rebelay_core::{Action, Epoch, Fault, Instant, State};
 
 use crate::endpoint::Endpoint;
-use crate::handshake::{Handshake, HandshakeFuture, OnConnect};
+use crate::handshake::{Handshake, HandshakeError, OnConnect};
 use crate::options::SocketOptions;
+use crate::reading::{Read, Turn};
 use crate::runtime::{BoxFuture, Socket};
-use crate::shared::{Read, Shared, Turn, fault};
+use crate::shared::{Shared, fault};
 
 /// System calls per direction, and rounds of everything, in one poll: then others may run.
 const WRITES: usize = 8;
@@ -32,14 +33,17 @@ const WATCH: Duration = Duration::from_millis(100);
 pub struct Driver {
     shared: Arc<Shared>,
     target: Target,
-    lookup: Option<(u64, BoxFuture<io::Result<Vec<SocketAddr>>>)>,
-    dial: Option<(u64, BoxFuture<io::Result<Arc<dyn Socket>>>)>,
-    handshake: Option<(Epoch, HandshakeFuture)>,
+    lookup: Slot<u64, io::Result<Vec<SocketAddr>>>,
+    dial: Slot<u64, io::Result<Arc<dyn Socket>>>,
+    handshake: Slot<Epoch, Result<Handshake, HandshakeError>>,
     shutdown: Option<Arc<dyn Socket>>,
     /// When to look whether the receiver came back.
     watch: Option<Instant>,
     sleep: Option<BoxFuture<()>>,
 }
+
+/// Something under way, and what the machine calls it.
+type Slot<K, T> = Option<(K, BoxFuture<T>)>;
 
 /// What is dialled, and how.
 pub(crate) struct Target {
@@ -70,7 +74,7 @@ impl Future for Driver {
                 shared.publish(inner, true);
                 return Poll::Ready(());
             }
-            inner.driver_rests();
+            inner.writing.may_write = true;
             let deadline = inner.machine.poll_timeout().into_iter().chain(this.watch).min();
             let rearm = inner.armed != deadline || this.sleep.is_none();
             inner.armed = deadline;
@@ -106,13 +110,11 @@ impl Driver {
             inner.machine.close(now);
         }
         inner.machine.handle_timeout(now);
-        if inner.watching && self.watch.is_none_or(|at| at <= now) {
+        let reading = &mut inner.reading;
+        if reading.watching && self.watch.is_none_or(|at| at <= now) {
             // The first look only starts the watch.
-            let comes_back = self.watch.is_none() || inner.watch_receiver();
-            self.watch = comes_back.then(|| now + WATCH);
-        }
-        if !inner.watching {
-            self.watch = None;
+            let goes_on = self.watch.is_none() || reading.watch();
+            self.watch = goes_on.then(|| now + WATCH);
         }
     }
 
@@ -210,7 +212,7 @@ impl Driver {
         }
 
         for _ in 0..READS {
-            if inner.turn != Turn::Driver || inner.socket.is_none() {
+            if inner.reading.turn != Turn::Driver || inner.socket.is_none() {
                 break;
             }
             let read;
@@ -220,7 +222,7 @@ impl Driver {
                 Read::Something => {}
                 Read::Pending => break,
                 Read::Refused => {
-                    inner.pause_reading();
+                    inner.reading.paused = true;
                     break;
                 }
             }
@@ -260,10 +262,7 @@ impl Driver {
 }
 
 /// Takes the future out of `slot` if it is done.
-fn poll_slot<K: Copy, T>(
-    slot: &mut Option<(K, BoxFuture<T>)>,
-    cx: &mut Context<'_>,
-) -> Option<(K, T)> {
+fn poll_slot<K: Copy, T>(slot: &mut Slot<K, T>, cx: &mut Context<'_>) -> Option<(K, T)> {
     let (key, future) = slot.as_mut()?;
     let key = *key;
     match future.as_mut().poll(cx) {

@@ -169,7 +169,8 @@ fn retry<T>(mut call: impl FnMut() -> Poll<io::Result<T>>) -> Poll<io::Result<T>
     loop {
         match call() {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            poll => return poll,
+            Poll::Ready(result) => return Poll::Ready(result),
+            Poll::Pending => return Poll::Pending,
         }
     }
 }

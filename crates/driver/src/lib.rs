@@ -15,10 +15,12 @@ mod handshake;
 mod history;
 pub mod io;
 mod options;
+mod reading;
 mod receiver;
 mod runtime;
 mod sender;
 mod shared;
+mod writing;
 
 pub use config::{Config, ConnectError};
 pub use connect::{connect, open};
@@ -29,8 +31,8 @@ pub use handshake::{Handshake, HandshakeError};
 pub use options::{Keepalive, SocketOptions, finish_connect};
 pub use rebelay_core::{
     BackoffConfig, Certainty, ConfigError, Epoch, Event, FailCause, Fault, FirstConnect, Item,
-    Jitter, Ledger, Outcome, Overflow, Reason, Refusal, Resend, SendError, SendOptions, State,
-    Ticket,
+    Jitter, Ledger, Outcome, Overflow, Reason, Refusal, Resend, SendError, SendOptions, SplitMix64,
+    State, Ticket,
 };
 pub use receiver::{Receiver, RecvTimeout};
 pub use runtime::{BoxFuture, Runtime, Socket};

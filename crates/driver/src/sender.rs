@@ -9,13 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use event_listener::EventListener;
 use rebelay_core::{
-    Connection, Epoch, Ledger, Outcome, Overflow, Reason, SendError, SendOptions, State, Ticket,
+    Connection, Epoch, Ledger, Outcome, Overflow, Reason, Refusal, SendError, SendOptions, State,
+    Ticket,
 };
 
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::history::WaiterKey;
-use crate::shared::{Inner, Shared, is_full};
+use crate::shared::{Inner, Shared};
 
 /// Sends messages, and watches and ends the connection. Cheap to clone; clones share one
 /// connection. When the last handle of a connection is dropped it is closed.
@@ -270,6 +271,10 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         *(self.count)(&mut self.shared.lock()) -= 1;
     }
+}
+
+fn is_full(error: &SendError) -> bool {
+    error.refusal == Refusal::Full
 }
 
 struct OutcomeOf<'a> {

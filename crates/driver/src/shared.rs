@@ -2,39 +2,25 @@
 //! and who is to be woken.
 //!
 //! The lock is never held across a system call or an await: whoever wants to read or write takes
-//! the memory for it out of the machine, unlocks, does it, locks, and reports. The machine lends
-//! to one writer and one reader at a time, so the two need no locks of their own.
+//! the memory for it out of the machine, unlocks, does it, locks, and reports (`reading.rs`,
+//! `writing.rs`). The machine lends to one reader and one writer at a time, so the two need no
+//! locks of their own.
 //!
-//! **Writing.** Bytes wait in the machine until somebody flushes. A `send` flushes from its own
-//! task if it may: `may_write` is set when the driver found nothing to do and when data came in,
-//! and taken by the send that uses it, so the first message of a conversation leaves without a
-//! hop and a burst is left to one flush of the driver's. Whenever bytes are left and nobody is
-//! writing, the driver has been called, or the socket will wake it: the waker of every write is
-//! the driver's, whoever writes.
-//!
-//! **Waking the driver.** Whoever changes the machine ends with `publish`, which calls the driver
-//! if the machine has bytes, an action or an earlier timeout for it.
-//!
-//! **Reading.** The task that waits in `recv` reads for itself; the waker of the socket is then
-//! its own. It keeps that turn when it leaves, because it mostly comes back at once; the driver
-//! looks every now and then (`watching`) and takes the turn back when it did not.
+//! Whoever changes the machine ends with [`Shared::publish`], which wakes whom the change
+//! concerns: the driver, if the machine has bytes, an action or an earlier timeout for it.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
-use bytes::Bytes;
 use event_listener::Event;
-use rebelay_core::{
-    Connection, Epoch, Fault, Instant, Item, Reason, Refusal, SendError, SendOptions, State, Ticket,
-};
+use rebelay_core::{Connection, Fault, Instant, State};
 
 use crate::history::History;
+use crate::reading::Reading;
 use crate::runtime::{Runtime, Socket};
-
-/// Slices of one write.
-const MAX_SLICES: usize = 16;
+use crate::writing::Writing;
 
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
@@ -53,32 +39,17 @@ pub(crate) struct Inner {
     pub(crate) machine: Connection,
     /// The socket of the machine's current epoch.
     pub(crate) socket: Option<Arc<dyn Socket>>,
+    pub(crate) reading: Reading,
+    pub(crate) writing: Writing,
     pub(crate) history: History,
     /// The latest instant read from the clock.
-    now: Instant,
+    pub(crate) now: Instant,
     /// The driver's waker, from its first poll on.
-    driver: Option<Waker>,
+    pub(crate) driver: Option<Waker>,
     /// The driver was woken and has not looked yet.
     called: bool,
     /// When the driver's timer wakes it.
     pub(crate) armed: Option<Instant>,
-    /// The next send may write for itself.
-    may_write: bool,
-    /// Memory for the slices of a write, while nobody writes.
-    slices: Vec<Bytes>,
-    /// Somebody is in a write, with the machine unlocked.
-    writing: bool,
-    /// Reading came to this end; reported to the machine once nobody is writing.
-    ended: Option<(Epoch, Reason)>,
-    pub(crate) turn: Turn,
-    /// The waker of the task that waits in `recv`.
-    receiver: Option<Waker>,
-    /// The receiver asked for an item since the driver last looked.
-    pub(crate) receiver_seen: bool,
-    /// The driver will look whether the receiver comes back.
-    pub(crate) watching: bool,
-    /// The driver left bytes unread because the inbox was full.
-    paused: bool,
     /// What the outbox held when it was last looked at.
     queued: (usize, usize),
     /// Who is to be woken once the lock is free.
@@ -89,25 +60,7 @@ pub(crate) struct Inner {
     pub(crate) waiting_flushes: usize,
 }
 
-/// Whose task reads the socket.
-#[derive(Copy, Clone, Debug, PartialEq)]
-pub(crate) enum Turn {
-    Driver,
-    Receiver,
-}
-
-/// What one try to read came to.
-#[derive(Copy, Clone, Debug, PartialEq)]
-pub(crate) enum Read {
-    /// Something for the machine: data, or the end of the connection.
-    Something,
-    /// Nothing there; the given waker will be woken.
-    Pending,
-    /// The machine wants nothing read, or somebody else is reading.
-    Refused,
-}
-
-type Guard<'a> = MutexGuard<'a, Inner>;
+pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl Shared {
     pub(crate) fn new(
@@ -119,20 +72,13 @@ impl Shared {
             inner: Mutex::new(Inner {
                 machine,
                 socket: None,
+                reading: Reading::default(),
+                writing: Writing::default(),
                 history: History::default(),
                 now: Instant::ZERO,
                 driver: None,
                 called: false,
                 armed: None,
-                may_write: false,
-                slices: Vec::with_capacity(MAX_SLICES),
-                writing: false,
-                ended: None,
-                turn: Turn::Driver,
-                receiver: None,
-                receiver_seen: false,
-                watching: false,
-                paused: false,
                 queued: (0, 0),
                 woken: Vec::new(),
                 waiting_sends: 0,
@@ -167,134 +113,12 @@ impl Shared {
         result
     }
 
-    /// Admits `message`, and writes it if this task may.
-    pub(crate) fn send(&self, message: Bytes, options: SendOptions) -> Result<Ticket, SendError> {
-        let mut inner = self.lock();
-        // Admitting a message to an established connection starts no timer: the time of the
-        // last look at the clock will do.
-        let connected = inner.machine.state() == State::Connected;
-        let now = if connected { inner.now } else { self.now() };
-        let result = inner.machine.send(message, options, now);
-        let may_write = inner.machine.can_transmit() && std::mem::take(&mut inner.may_write);
-        if may_write {
-            inner = self.flush(inner, 1);
-        }
-        self.publish(inner, false);
-        result
-    }
-
-    /// Writes what waits, in at most `rounds` system calls.
-    pub(crate) fn flush<'a>(&'a self, mut inner: Guard<'a>, rounds: usize) -> Guard<'a> {
-        for _ in 0..rounds {
-            let Some((epoch, socket, waker, mut slices)) = inner.lend_write() else {
-                return inner;
-            };
-            drop(inner);
-            let result = write(&*socket, &waker, &slices);
-            slices.clear();
-            let now = self.now();
-            inner = self.lock();
-            inner.take_write_back(epoch, slices, result, now);
-        }
-        inner
-    }
-
-    /// Reads once, for a task with the context `cx`.
-    pub(crate) fn read<'a>(
-        &'a self,
-        mut inner: Guard<'a>,
-        cx: &mut Context<'_>,
-    ) -> (Guard<'a>, Read) {
-        if inner.ended.is_some() {
-            return (inner, Read::Refused);
-        }
-        let Some(socket) = inner.socket.clone() else { return (inner, Read::Refused) };
-        let Some((epoch, mut buffer)) = inner.machine.poll_receive() else {
-            return (inner, Read::Refused);
-        };
-        drop(inner);
-        let result = socket.poll_read(cx, &mut buffer);
-        let now = self.now();
-        inner = self.lock();
-        inner.now = now;
-        inner.machine.handle_received(epoch, buffer, now);
-        let read = match result {
-            Poll::Ready(Ok(0)) => inner.end(epoch, Reason::PeerClosed),
-            Poll::Ready(Ok(_)) => {
-                inner.may_write = true;
-                Read::Something
-            }
-            Poll::Ready(Err(error)) => inner.end(epoch, Reason::Io(fault(&error))),
-            Poll::Pending => Read::Pending,
-        };
-        (inner, read)
-    }
-
-    /// The next item, read from the socket by this very task if none is there.
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        let mut inner = self.lock();
-        inner.receiver = None;
-        inner.receiver_seen = true;
-        let mut read = Read::Something;
-        let item = loop {
-            if let Some(item) = inner.machine.poll_item() {
-                break Poll::Ready(Some(item));
-            }
-            if inner.machine.state() == State::Closed {
-                break Poll::Ready(None);
-            }
-            if read != Read::Something {
-                inner.receiver = Some(cx.waker().clone());
-                break Poll::Pending;
-            }
-            (inner, read) = self.read(inner, cx);
-            if read != Read::Refused {
-                inner.turn = Turn::Receiver;
-            }
-        };
-        let call = if item.is_ready() { inner.receiver_left() } else { None };
-        self.publish(inner, false);
-        wake(call);
-        item
-    }
-
-    /// The next item that was read already.
-    pub(crate) fn try_recv(&self) -> Option<Item> {
-        let mut inner = self.lock();
-        let item = inner.machine.poll_item();
-        let call = inner.receiver_left();
-        drop(inner);
-        wake(call);
-        item
-    }
-
-    /// Nobody will receive any more: the driver reads, and throws away.
-    pub(crate) fn drop_receiver(&self) {
-        let mut inner = self.lock();
-        inner.receiver = None;
-        inner.turn = Turn::Driver;
-        inner.machine.discard_received();
-        let call = inner.call_driver();
-        drop(inner);
-        wake(call);
-    }
-
-    /// The task that waited in `recv` does not wait any more.
-    pub(crate) fn stop_recv(&self) {
-        let mut inner = self.lock();
-        inner.receiver = None;
-        let call = inner.receiver_left();
-        drop(inner);
-        wake(call);
-    }
-
-    /// Unlocks, and tells everybody whom the machine's changes concern. `stirred`: the state or
-    /// an event may have changed.
+    /// Unlocks, and wakes whom the machine's changes concern. `stirred`: the state or an event
+    /// may have changed.
     pub(crate) fn publish(&self, mut inner: Guard<'_>, stirred: bool) {
         inner.settle();
-        let closed = inner.machine.state() == State::Closed;
-        if inner.machine.has_item() || closed {
-            let receiver = inner.receiver.take();
+        if inner.machine.has_item() || inner.machine.state() == State::Closed {
+            let receiver = inner.reading.receiver.take();
             inner.woken.extend(receiver);
         }
         let freed = inner.freed();
@@ -346,11 +170,26 @@ impl Inner {
         }
     }
 
+    /// Takes the socket of the last epoch, to close it.
+    pub(crate) fn take_socket(&mut self) -> Option<Arc<dyn Socket>> {
+        self.reading.end_epoch();
+        self.writing.end_epoch();
+        self.socket.take()
+    }
+
     /// Takes the machine's outcomes.
     pub(crate) fn settle(&mut self) {
         while let Some(settled) = self.machine.poll_outcome() {
             self.history.record(settled, &mut self.woken);
         }
+    }
+
+    /// Whether the machine has something for the driver that it does not know of yet.
+    fn needs_driver(&self) -> bool {
+        let earlier = |timeout| self.armed.is_none_or(|armed| timeout < armed);
+        self.machine.can_transmit()
+            || self.machine.has_action()
+            || self.machine.poll_timeout().is_some_and(earlier)
     }
 
     /// How many sends that wait for room should try again: none unless the outbox has shrunk, so
@@ -368,117 +207,6 @@ impl Inner {
             0
         }
     }
-
-    /// The driver found nothing to do.
-    pub(crate) fn driver_rests(&mut self) {
-        self.may_write |= !self.machine.can_transmit();
-    }
-
-    /// The socket of the last epoch is to be closed.
-    pub(crate) fn take_socket(&mut self) -> Option<Arc<dyn Socket>> {
-        self.ended = None;
-        self.turn = Turn::Driver;
-        self.may_write = false;
-        self.socket.take()
-    }
-
-    /// Takes the turn to read away from a receiver that does not come back. `true`: it does.
-    pub(crate) fn watch_receiver(&mut self) -> bool {
-        self.watching = self.turn == Turn::Receiver
-            && self.receiver.is_none()
-            && std::mem::take(&mut self.receiver_seen);
-        if !self.watching && self.receiver.is_none() {
-            self.turn = Turn::Driver;
-        }
-        self.watching
-    }
-
-    pub(crate) fn pause_reading(&mut self) {
-        self.paused = true;
-    }
-
-    /// The receiver left: calls the driver to read on where it had paused, or to watch whether
-    /// the receiver comes back.
-    #[must_use]
-    fn receiver_left(&mut self) -> Option<Waker> {
-        let unwatched = self.turn == Turn::Receiver && !self.watching;
-        self.watching |= unwatched;
-        let paused = std::mem::take(&mut self.paused);
-        if paused || unwatched { self.call_driver() } else { None }
-    }
-
-    /// Whether the machine has something for the driver that it does not know of yet.
-    fn needs_driver(&self) -> bool {
-        let earlier = |timeout| self.armed.is_none_or(|armed| timeout < armed);
-        self.machine.can_transmit()
-            || self.machine.has_action()
-            || self.machine.poll_timeout().is_some_and(earlier)
-    }
-
-    fn lend_write(&mut self) -> Option<(Epoch, Arc<dyn Socket>, Waker, Vec<Bytes>)> {
-        if !self.machine.can_transmit() {
-            return None;
-        }
-        let (socket, waker) = (self.socket.clone()?, self.driver.clone()?);
-        let mut slices = std::mem::take(&mut self.slices);
-        let Some(epoch) = self.machine.poll_transmit(&mut slices) else {
-            self.slices = slices;
-            return None;
-        };
-        self.writing = true;
-        Some((epoch, socket, waker, slices))
-    }
-
-    fn take_write_back(
-        &mut self,
-        epoch: Epoch,
-        slices: Vec<Bytes>,
-        result: Poll<io::Result<usize>>,
-        now: Instant,
-    ) {
-        self.now = now;
-        self.slices = slices;
-        self.writing = false;
-        match result {
-            Poll::Ready(Ok(count)) if count > 0 => {
-                self.machine.handle_transmitted(epoch, count, now);
-            }
-            Poll::Ready(Ok(_)) => {
-                let fault = Fault::new("the socket takes no bytes any more");
-                self.machine.handle_write_failed(epoch, fault, now);
-            }
-            Poll::Ready(Err(error)) => {
-                self.machine.handle_write_failed(epoch, fault(&error), now);
-            }
-            Poll::Pending => self.machine.handle_transmitted(epoch, 0, now),
-        }
-        self.report_end(now);
-    }
-
-    fn end(&mut self, epoch: Epoch, reason: Reason) -> Read {
-        self.ended = Some((epoch, reason));
-        self.report_end(self.now);
-        Read::Something
-    }
-
-    fn report_end(&mut self, now: Instant) {
-        if self.writing {
-            return;
-        }
-        if let Some((epoch, reason)) = &self.ended {
-            self.machine.handle_disconnected(*epoch, reason.clone(), now);
-        }
-    }
-}
-
-/// One write, whose waker is the driver's whoever's task it runs on.
-fn write(socket: &dyn Socket, waker: &Waker, slices: &[Bytes]) -> Poll<io::Result<usize>> {
-    let mut borrowed = [IoSlice::new(&[]); MAX_SLICES];
-    for (io, slice) in borrowed.iter_mut().zip(slices) {
-        *io = IoSlice::new(slice);
-    }
-    let count = slices.len().min(MAX_SLICES);
-    socket.poll_write(&mut Context::from_waker(waker), &borrowed[..count])
 }
 
 pub(crate) fn fault(error: &io::Error) -> Fault {
@@ -489,9 +217,4 @@ pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-/// Whether a send that was refused like this should wait for room.
-pub(crate) fn is_full(error: &SendError) -> bool {
-    error.refusal == Refusal::Full
 }

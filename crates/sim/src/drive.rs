@@ -108,6 +108,7 @@ impl<S: Server> Sim<S> {
                 }
             }
             Action::Dial { attempt, address } => {
+                assert!(self.is_unconnected(), "a second socket is opened (seed {})", self.seed);
                 self.record.transitions.insert((self.before, State::Connecting));
                 let dialled = Dialled { attempt, address, at: self.now };
                 let fate = self.network.dial(&dialled, &mut self.rng);
@@ -195,6 +196,13 @@ impl<S: Server> Sim<S> {
     fn check(&self) {
         let ledger = self.connection.ledger();
         assert!(ledger.adds_up(), "the ledger does not add up: {ledger:?} (seed {})", self.seed);
+        let leaks = self.connection.state() == State::Closed && !self.is_unconnected();
+        assert!(!leaks, "a closed machine leaves a socket open (seed {})", self.seed);
+    }
+
+    /// Whether no dial is under way and no socket open.
+    fn is_unconnected(&self) -> bool {
+        self.dialling.is_none() && self.socket.is_none()
     }
 }
 

@@ -101,3 +101,28 @@ impl<S: Server> Sim<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rebelay_core::Config;
+
+    use crate::{Cut, Fate, How, Link, Network, Sim, Sink, When};
+
+    #[test]
+    fn connections_that_are_over_are_forgotten() {
+        for how in [How::Fin, How::Reset, How::Silence] {
+            let cut = Some(Cut { when: When::After(Duration::from_millis(5)), how });
+            let keepalive = Some(Duration::from_millis(5));
+            let link = Link { cut, keepalive, ..Link::default() };
+            let mut config = Config::default();
+            config.backoff.max = config.backoff.initial;
+            let network = Network::fates([], Fate::Accept(link));
+            let mut sim = Sim::new(config, network, Sink::default(), 1).unwrap();
+            sim.run_for(Duration::from_secs(60));
+            assert!(sim.wires().len() > 300, "{how:?}: {}", sim.wires().len());
+            assert!(sim.links.len() <= 2, "{how:?}: {}", sim.links.len());
+        }
+    }
+}

@@ -19,8 +19,8 @@ use crate::tcp::{Side, Tcp};
 /// A client machine, a server program and a network between them, in virtual time.
 ///
 /// Every method that puts something in carries out at once all that the machine decides then, and
-/// checks what a machine must keep to: it comes to rest, a timeout that ran out is gone, and its
-/// ledger adds up.
+/// checks what a machine must keep to: it comes to rest, a timeout that ran out is gone, it has
+/// one dial or socket at a time and none once it is closed, and its ledger adds up.
 ///
 /// # Panics
 /// All these methods do, with the seed in the message, when the machine does not keep to that.

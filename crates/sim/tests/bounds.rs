@@ -1,4 +1,5 @@
 //! Memory stays bounded, and a full inbox stops one socket only.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Closing and draining end in time from every state, and account for everything.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What reaches the server over connections that are cut anywhere, under each resend policy.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

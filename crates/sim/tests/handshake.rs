@@ -1,4 +1,5 @@
 //! A handshake comes first on every epoch.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

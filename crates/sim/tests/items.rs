@@ -1,4 +1,5 @@
 //! What the reader takes is one ordered stream.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The same seed gives the same run.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

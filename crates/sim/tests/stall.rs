@@ -1,18 +1,19 @@
 //! A dead peer is noticed; a slow one is not taken for dead.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 
 use std::time::Duration;
 
 use common::{Acker, cut, link, message, ms, secs};
-use rebelay_core::{Config, Fault, Instant, Item, Reason, State};
+use rebelay_core::{Config, Event, Fault, Instant, Item, Reason, State};
 use rebelay_sim::{Cut, Fate, How, Network, Sim, Sink, Stall, When};
 
 /// When the first connection went down, and why.
 fn down<S>(sim: &Sim<S>) -> Option<(Instant, Reason)> {
-    sim.record().events.iter().find_map(|(at, event)| match event {
-        rebelay_core::Event::Disconnected { reason, .. } => Some((*at, reason.clone())),
-        _ => None,
+    sim.record().events.iter().find_map(|(at, event)| {
+        let Event::Disconnected { reason, .. } = event else { return None };
+        Some((*at, reason.clone()))
     })
 }
 

@@ -1,4 +1,5 @@
 //! Every arrow of the machine's diagram, and no other.
+#![allow(clippy::unwrap_used, reason = "a failure to start is a failure of the test")]
 
 mod common;
 

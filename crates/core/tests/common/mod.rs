@@ -1,6 +1,10 @@
 //! What the tests of the machine share: a script of calls in virtual time.
 #![allow(dead_code, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, reason = "a script that does not fit the machine is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a script that does not fit the machine is a failed test"
+)]
 
 pub(crate) mod model;
 pub(crate) mod ops;
@@ -49,11 +53,11 @@ impl Script {
         Self { conn, now, actions: vec![], items: vec![], outcomes: vec![], events: vec![] }
     }
 
-    /// The same, on its first epoch and with nothing left to poll.
+    /// The same, on its first epoch, of which the reader knows.
     pub(crate) fn connected(change: impl FnOnce(&mut Config)) -> Self {
         let mut script = Self::new(change);
-        script.connect();
-        script.poll();
+        let epoch = script.connect();
+        assert_eq!(script.items(), [Item::Up { epoch }]);
         script
     }
 
@@ -71,10 +75,11 @@ impl Script {
             State::Connecting => script.resolve(1),
             State::Handshaking => {
                 script.resolve(1);
-                let attempt = script.attempt();
-                script.conn.handle_connected(attempt, script.now).unwrap();
+                script.dialled();
             }
-            State::Connected => drop(script.connect()),
+            State::Connected => {
+                script.connect();
+            }
             State::Backoff => {
                 let round = script.round();
                 script.conn.handle_resolve_failed(round, Fault::new("no name"), script.now);
@@ -146,6 +151,12 @@ impl Script {
         self.conn.handle_resolved(round, &addresses(count), self.now);
     }
 
+    /// The dial that is under way succeeds.
+    pub(crate) fn dialled(&mut self) -> Epoch {
+        let attempt = self.attempt();
+        self.conn.handle_connected(attempt, self.now).unwrap()
+    }
+
     /// From anywhere before it, by way of a wait if need be, to an established connection.
     pub(crate) fn connect(&mut self) -> Epoch {
         if self.conn.state() == State::Idle {
@@ -157,8 +168,7 @@ impl Script {
         if self.conn.state() == State::Resolving {
             self.resolve(1);
         }
-        let attempt = self.attempt();
-        let epoch = self.conn.handle_connected(attempt, self.now).unwrap();
+        let epoch = self.dialled();
         self.conn.handle_handshaken(epoch, self.now);
         assert_eq!(self.conn.state(), State::Connected);
         epoch

@@ -1,0 +1,148 @@
+//! What is checked after every call, and what comes out.
+
+use std::time::Duration;
+
+use rebelay_core::{Action, Connection, Epoch, Event, Instant, Item, State};
+
+use super::super::model::Mark;
+use super::super::ops::Which;
+use super::{Output, World};
+
+impl World {
+    pub(super) fn check(&mut self) {
+        let state = self.conn.state();
+        let timeout = self.conn.poll_timeout();
+        self.log.push(Output::At(state, timeout));
+        assert_eq!(self.conn.queued(), self.model.queued());
+        assert!(self.conn.queued().0 <= self.setup.messages);
+        assert!(self.conn.queued().1 <= self.setup.bytes);
+        self.model.check_ledger(self.conn.ledger());
+        assert_eq!(self.conn.written_through().number(), self.model.written_through());
+        assert!(self.stream.held() <= self.setup.received + self.leftovers);
+        assert_eq!(self.conn.can_transmit(), self.may_transmit());
+        assert_eq!(self.conn.has_item(), !self.stream.expected.is_empty());
+
+        let connecting = state == State::Connecting;
+        assert_eq!(self.dialling.is_some(), connecting, "an attempt is given up or goes on");
+        let open = matches!(state, State::Handshaking | State::Connected | State::Draining);
+        assert_eq!(self.sockets.len(), usize::from(open), "a socket is closed when it is done");
+
+        let waits = connecting
+            || matches!(state, State::Resolving | State::Backoff | State::Handshaking)
+            || state == State::Draining
+            || self.blocked
+            || self.write_failed;
+        let near_the_end = self.now + Duration::from_secs(86_400) == Instant::from_nanos(u64::MAX);
+        assert!(timeout.is_some() || !waits || near_the_end, "{state:?} may last for ever");
+        if state == State::Closed {
+            assert_eq!(timeout, None);
+            assert!(self.conn.poll_receive().is_none());
+        }
+    }
+
+    pub(super) fn may_transmit(&self) -> bool {
+        self.conn.state() == State::Connected
+            && !self.blocked
+            && !self.write_failed
+            && !self.model.is_lent()
+            && !self.model.unwritten().is_empty()
+    }
+
+    /// Reports something about an epoch; it must change nothing unless it is `fresh` and current.
+    pub(super) fn report(
+        &mut self,
+        which: Which,
+        fresh: bool,
+        call: impl FnOnce(&mut Connection, Epoch),
+    ) {
+        if let Some(epoch) = self.epoch(which) {
+            let stale = !fresh || which != Which::Current;
+            self.check_stale(stale, |conn| call(conn, epoch));
+        }
+    }
+
+    pub(super) fn check_stale(&mut self, stale: bool, call: impl FnOnce(&mut Connection)) {
+        let before = stale.then(|| format!("{:?}", self.conn));
+        call(&mut self.conn);
+        if let Some(before) = before {
+            assert_eq!(format!("{:?}", self.conn), before, "a stale report changes nothing");
+        }
+    }
+
+    pub(super) fn take_actions(&mut self) {
+        for taken in 0.. {
+            let Some(action) = self.conn.poll_action() else { break };
+            assert!(taken < 4, "actions without end");
+            self.log.push(Output::Action(action.clone()));
+            if let Action::Resolve { round } = action {
+                assert_eq!(round, self.round + 1);
+                self.round = round;
+            } else if let Action::Dial { attempt, .. } = action {
+                assert_eq!(attempt, self.attempt + 1);
+                self.attempt = attempt;
+                self.dialling = Some(attempt);
+            } else if let Action::Abandon { attempt } = action {
+                assert_eq!(self.dialling.take(), Some(attempt), "only what goes on is given up");
+            } else if let Action::CloseSocket { epoch } = action {
+                assert!(self.sockets.remove(&epoch), "only an open socket is closed");
+            } else if let Action::ShutdownWrite { epoch } = action {
+                assert!(self.sockets.contains(&epoch), "only an open socket gets a FIN");
+            } else if let Action::Handshake { epoch } = action {
+                assert!(self.setup.handshake && self.sockets.contains(&epoch));
+            }
+        }
+    }
+
+    /// Whether one of the events says that the next round waits.
+    pub(super) fn take_events(&mut self) -> bool {
+        let mut waited = false;
+        for taken in 0.. {
+            let Some(event) = self.conn.poll_event() else { break };
+            assert!(taken <= self.setup.events, "events without end");
+            assert!(!matches!(event, Event::Lost { .. }), "they are taken after every call");
+            waited |= matches!(event, Event::BackingOff { .. });
+            self.log.push(Output::Event(event));
+        }
+        waited
+    }
+
+    pub(super) fn take_items(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(item) = self.conn.poll_item() else {
+                assert_eq!(self.stream.expected, [], "nothing more comes");
+                break;
+            };
+            match &item {
+                Item::Data(data) => assert_eq!(self.stream.take(data.len()), data[..]),
+                Item::Up { epoch } => {
+                    assert_eq!(self.stream.expected.pop_front(), Some(Mark::Up(*epoch)));
+                }
+                Item::Down { epoch, .. } => {
+                    assert_eq!(self.stream.expected.pop_front(), Some(Mark::Down(*epoch)));
+                }
+            }
+            self.log.push(Output::Item(item));
+        }
+    }
+
+    pub(super) fn take_outcomes(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(settled) = self.conn.poll_outcome() else {
+                assert_eq!(self.model.unreported(), 0, "nothing more comes");
+                break;
+            };
+            for number in settled.first.number()..=settled.last.number() {
+                let message = &mut self.model.messages[number as usize - 1];
+                assert_eq!(message.outcome, Some(settled.outcome), "of {number}");
+                assert!(!std::mem::replace(&mut message.reported, true), "{number} came twice");
+            }
+            self.log.push(Output::Settled(settled));
+        }
+    }
+
+    pub(super) fn mark(&mut self, mark: Mark) {
+        if !self.discarded {
+            self.stream.expected.push_back(mark);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Who reads.
+//!
+//! The task that waits in `recv` reads for itself: the waker of the socket is then its own, and
+//! no other task is woken for a message. It keeps that turn when it leaves, because it mostly
+//! comes back at once. So that the end of the connection is noticed even if it does not, the
+//! driver watches: every now and then it looks whether the receiver was there since, and takes
+//! the turn back if not.
+
+use std::task::{Context, Poll, Waker};
+
+use rebelay_core::{Epoch, Instant, Item, Reason, State};
+
+use crate::shared::{Guard, Inner, Shared, fault, wake};
+
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(crate) turn: Turn,
+    /// The waker of the task that waits in `recv`.
+    pub(crate) receiver: Option<Waker>,
+    /// The receiver was there since the driver last looked.
+    seen: bool,
+    /// The driver will look whether the receiver comes back.
+    pub(crate) watching: bool,
+    /// The driver left bytes unread because the inbox was full.
+    pub(crate) paused: bool,
+    /// Reading came to this end, which the machine learns once nobody is writing.
+    ended: Option<(Epoch, Reason)>,
+}
+
+/// Whose task reads the socket.
+#[derive(Copy, Clone, Debug, Default, PartialEq)]
+pub(crate) enum Turn {
+    #[default]
+    Driver,
+    Receiver,
+}
+
+/// What one try to read came to.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub(crate) enum Read {
+    /// Something for the machine: data, or the end of the connection.
+    Something,
+    /// Nothing there; the given waker will be woken.
+    Pending,
+    /// The machine wants nothing read, or somebody else is reading.
+    Refused,
+}
+
+impl Shared {
+    /// Reads once, for a task with the context `cx`.
+    pub(crate) fn read<'a>(
+        &'a self,
+        mut inner: Guard<'a>,
+        cx: &mut Context<'_>,
+    ) -> (Guard<'a>, Read) {
+        if inner.reading.ended.is_some() {
+            return (inner, Read::Refused);
+        }
+        let Some(socket) = inner.socket.clone() else { return (inner, Read::Refused) };
+        let Some((epoch, mut buffer)) = inner.machine.poll_receive() else {
+            return (inner, Read::Refused);
+        };
+        drop(inner);
+        let result = socket.poll_read(cx, &mut buffer);
+        let now = self.now();
+        inner = self.lock();
+        inner.now = now;
+        inner.machine.handle_received(epoch, buffer, now);
+        let read = match result {
+            Poll::Ready(Ok(0)) => inner.end(epoch, Reason::PeerClosed),
+            Poll::Ready(Ok(_)) => {
+                inner.writing.may_write = true;
+                Read::Something
+            }
+            Poll::Ready(Err(error)) => inner.end(epoch, Reason::Io(fault(&error))),
+            Poll::Pending => Read::Pending,
+        };
+        (inner, read)
+    }
+
+    /// The next item, read from the socket by this very task if none is there.
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let mut inner = self.lock();
+        inner.reading.receiver = None;
+        inner.reading.seen = true;
+        let mut read = Read::Something;
+        let item = loop {
+            if let Some(item) = inner.machine.poll_item() {
+                break Poll::Ready(Some(item));
+            }
+            if inner.machine.state() == State::Closed {
+                break Poll::Ready(None);
+            }
+            if read != Read::Something {
+                inner.reading.receiver = Some(cx.waker().clone());
+                break Poll::Pending;
+            }
+            (inner, read) = self.read(inner, cx);
+            if read != Read::Refused {
+                inner.reading.turn = Turn::Receiver;
+            }
+        };
+        let call = if item.is_ready() { inner.receiver_left() } else { None };
+        self.publish(inner, false);
+        wake(call);
+        item
+    }
+
+    /// The next item that was read already.
+    pub(crate) fn try_recv(&self) -> Option<Item> {
+        let mut inner = self.lock();
+        let item = inner.machine.poll_item();
+        let call = inner.receiver_left();
+        drop(inner);
+        wake(call);
+        item
+    }
+
+    /// The task that waited in `recv` does not wait any more.
+    pub(crate) fn stop_recv(&self) {
+        let mut inner = self.lock();
+        inner.reading.receiver = None;
+        let call = inner.receiver_left();
+        drop(inner);
+        wake(call);
+    }
+
+    /// Nobody will receive any more: the driver reads, and throws away.
+    pub(crate) fn drop_receiver(&self) {
+        let mut inner = self.lock();
+        inner.reading.receiver = None;
+        inner.reading.turn = Turn::Driver;
+        inner.machine.discard_received();
+        let call = inner.call_driver();
+        drop(inner);
+        wake(call);
+    }
+}
+
+impl Inner {
+    /// The end of reading is reported once nobody is in a write: only then is it known what the
+    /// socket took.
+    pub(crate) fn report_end(&mut self, now: Instant) {
+        if self.writing.busy {
+            return;
+        }
+        if let Some((epoch, reason)) = &self.reading.ended {
+            self.machine.handle_disconnected(*epoch, reason.clone(), now);
+        }
+    }
+
+    fn end(&mut self, epoch: Epoch, reason: Reason) -> Read {
+        self.reading.ended = Some((epoch, reason));
+        self.report_end(self.now);
+        Read::Something
+    }
+
+    /// The receiver left: calls the driver to read on where it had paused, or to watch whether
+    /// the receiver comes back.
+    #[must_use]
+    fn receiver_left(&mut self) -> Option<Waker> {
+        let reading = &mut self.reading;
+        let unwatched = reading.turn == Turn::Receiver && !reading.watching;
+        reading.watching |= unwatched;
+        let paused = std::mem::take(&mut reading.paused);
+        if paused || unwatched { self.call_driver() } else { None }
+    }
+}
+
+impl Reading {
+    /// The driver looks whether the receiver comes back, and takes its turn if it does not.
+    /// `true`: it must look again.
+    pub(crate) fn watch(&mut self) -> bool {
+        let waits = self.receiver.is_some();
+        let seen = std::mem::take(&mut self.seen);
+        self.watching = self.turn == Turn::Receiver && !waits && seen;
+        if !seen {
+            self.take_turn_back();
+        }
+        self.watching
+    }
+
+    /// The driver needs to read: the peer may have to be read from before it takes more, or the
+    /// connection has failed. A receiver that waits does it for the driver.
+    pub(crate) fn take_turn_back(&mut self) {
+        if self.receiver.is_none() {
+            self.turn = Turn::Driver;
+        }
+    }
+
+    pub(crate) fn end_epoch(&mut self) {
+        self.ended = None;
+        self.turn = Turn::Driver;
+    }
+}

@@ -1,0 +1,125 @@
+//! Who writes.
+//!
+//! Bytes wait in the machine until somebody flushes. A `send` flushes from its own task if it
+//! may: `may_write` is set when the driver found nothing to do and when data came in, and taken
+//! by the send that uses it. So the first message of a conversation leaves without a hop, and a
+//! burst is left to one flush of the driver's.
+//!
+//! The waker of every write is the driver's, whoever writes. So whenever bytes are left and
+//! nobody is writing, either the driver was called or the socket will call it.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use rebelay_core::{Epoch, Fault, Instant, SendError, SendOptions, State, Ticket};
+
+use crate::runtime::Socket;
+use crate::shared::{Guard, Inner, Shared, fault};
+
+/// Slices of one write.
+const MAX_SLICES: usize = 16;
+
+#[derive(Default)]
+pub(crate) struct Writing {
+    /// The next send may write for itself.
+    pub(crate) may_write: bool,
+    /// Somebody is in a write, with the machine unlocked.
+    pub(crate) busy: bool,
+    /// Memory for the slices of a write, while nobody is in one.
+    slices: Vec<Bytes>,
+}
+
+/// What a writer needs while the machine is unlocked.
+struct Loan {
+    epoch: Epoch,
+    socket: Arc<dyn Socket>,
+    waker: Waker,
+    slices: Vec<Bytes>,
+}
+
+impl Shared {
+    /// Admits `message`, and writes it if this task may.
+    pub(crate) fn send(&self, message: Bytes, options: SendOptions) -> Result<Ticket, SendError> {
+        let mut inner = self.lock();
+        // Admitting a message to an established connection starts no timer: the time of the
+        // last look at the clock will do.
+        let connected = inner.machine.state() == State::Connected;
+        let now = if connected { inner.now } else { self.now() };
+        let result = inner.machine.send(message, options, now);
+        if inner.machine.can_transmit() && std::mem::take(&mut inner.writing.may_write) {
+            inner = self.flush(inner, 1);
+        }
+        self.publish(inner, false);
+        result
+    }
+
+    /// Writes what waits, in at most `rounds` system calls.
+    pub(crate) fn flush<'a>(&'a self, mut inner: Guard<'a>, rounds: usize) -> Guard<'a> {
+        for _ in 0..rounds {
+            let Some(loan) = inner.lend_write() else { break };
+            drop(inner);
+            let result = loan.write();
+            let now = self.now();
+            inner = self.lock();
+            inner.take_back(loan, result, now);
+        }
+        inner
+    }
+}
+
+impl Inner {
+    fn lend_write(&mut self) -> Option<Loan> {
+        if !self.machine.can_transmit() {
+            return None;
+        }
+        let (socket, waker) = (self.socket.clone()?, self.driver.clone()?);
+        let mut slices = std::mem::take(&mut self.writing.slices);
+        slices.reserve(MAX_SLICES);
+        let epoch = self.machine.poll_transmit(&mut slices)?;
+        self.writing.busy = true;
+        Some(Loan { epoch, socket, waker, slices })
+    }
+
+    fn take_back(&mut self, mut loan: Loan, result: Poll<io::Result<usize>>, now: Instant) {
+        loan.slices.clear();
+        self.writing.slices = loan.slices;
+        self.writing.busy = false;
+        self.now = now;
+        let epoch = loan.epoch;
+        match result {
+            Poll::Ready(Ok(0)) => {
+                let fault = Fault::new("the socket takes no bytes any more");
+                self.machine.handle_write_failed(epoch, fault, now);
+            }
+            Poll::Ready(Ok(count)) => self.machine.handle_transmitted(epoch, count, now),
+            Poll::Ready(Err(error)) => {
+                self.machine.handle_write_failed(epoch, fault(&error), now);
+                self.reading.take_turn_back();
+            }
+            Poll::Pending => {
+                self.machine.handle_transmitted(epoch, 0, now);
+                self.reading.take_turn_back();
+            }
+        }
+        self.report_end(now);
+    }
+}
+
+impl Writing {
+    pub(crate) fn end_epoch(&mut self) {
+        self.may_write = false;
+    }
+}
+
+impl Loan {
+    fn write(&self) -> Poll<io::Result<usize>> {
+        let mut borrowed = [IoSlice::new(&[]); MAX_SLICES];
+        for (io, slice) in borrowed.iter_mut().zip(&self.slices) {
+            *io = IoSlice::new(slice);
+        }
+        let count = self.slices.len().min(MAX_SLICES);
+        self.socket.poll_write(&mut Context::from_waker(&self.waker), &borrowed[..count])
+    }
+}
