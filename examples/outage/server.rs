@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rebelay::SplitMix64;
+use rebelay::core::SplitMix64;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Small, so that a kill costs what it costs in a file of megabytes.

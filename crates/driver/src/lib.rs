@@ -31,8 +31,8 @@ pub use handshake::{Handshake, HandshakeError};
 pub use options::{Keepalive, SocketOptions, finish_connect};
 pub use rebelay_core::{
     BackoffConfig, Certainty, ConfigError, Epoch, Event, FailCause, Fault, FirstConnect, Item,
-    Jitter, Ledger, Outcome, Overflow, Reason, Refusal, Resend, SendError, SendOptions, SplitMix64,
-    State, Ticket,
+    Jitter, Ledger, Outcome, Overflow, Reason, Refusal, Resend, SendError, SendOptions, State,
+    Ticket,
 };
 pub use receiver::{Receiver, RecvTimeout};
 pub use runtime::{BoxFuture, Runtime, Socket};
