@@ -9,14 +9,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod closing;
+mod endings;
+mod handshakes;
 mod opening;
+mod options;
+mod outages;
+mod overload;
+mod scripted;
 mod talking;
+mod together;
 
 /// The tests of each topic; `dials` marks those that need a runtime that dials by itself.
 macro_rules! tests_on {
     ($module:ident, $runtime:ident) => {
         mod $module {
             tests_on! { @run $runtime;
+                opening::a_bad_setting_is_named_before_anything_is_dialled
+                opening::fail_fast_says_what_failed
+                opening::fail_fast_is_over_once_connected
+                opening::lazy_dials_with_the_first_message
+                opening::lazy_dials_when_asked_to
                 talking::what_is_sent_comes_back
                 talking::g02_a_burst_arrives_in_order
                 talking::large_messages_pass_both_ways
@@ -28,11 +41,57 @@ macro_rules! tests_on {
                 talking::recv_timeout_loses_nothing
                 talking::items_and_events_are_streams
                 talking::dropping_a_pending_recv_loses_nothing
-                opening::a_bad_setting_is_named_before_anything_is_dialled
-                opening::fail_fast_says_what_failed
-                opening::fail_fast_is_over_once_connected
-                opening::lazy_dials_with_the_first_message
-                opening::lazy_dials_when_asked_to
+                endings::g07_data_before_down_on_fin
+                endings::g07_data_before_down_on_reset
+                endings::g07_a_failed_write_loses_nothing_that_was_received
+                endings::g07_nothing_crosses_an_epoch
+                endings::g10_who_only_writes_notices_the_end
+                endings::g10_who_dropped_the_receiver_notices_the_end
+                endings::g10_who_stopped_receiving_notices_the_end
+                endings::g10_who_only_reads_notices_the_end
+                endings::g08_accept_and_drop_is_backed_off_from
+                endings::g08_asking_for_a_reconnect_ends_the_wait
+                outages::g04_unacked_loses_nothing
+                outages::g04_incomplete_sends_nothing_twice
+                outages::g04_never_sends_nothing_twice
+                outages::g01_an_epoch_begins_with_a_whole_message
+                outages::g04_a_server_that_is_restarted_gets_the_rest
+                overload::g05_wait_waits_for_room
+                overload::g05_many_senders_wait_for_room
+                overload::g05_reject_hands_the_message_back
+                overload::g05_drop_oldest_drops_the_oldest
+                overload::g05_drop_newest_drops_the_newest
+                overload::g06_unread_items_and_events_stall_nothing
+                overload::g06_a_full_inbox_stops_only_reading
+                overload::a_sender_and_a_receiver_never_deadlock
+                overload::a_task_that_receives_when_it_cannot_send_never_deadlocks
+                overload::g10_a_peer_that_takes_nothing_is_left
+                overload::g12_a_dropped_send_leaves_no_trace
+                overload::g12_a_dropped_send_passes_its_turn_on
+                overload::g12_a_dropped_outcome_cancels_nothing
+                handshakes::g09_every_epoch_begins_with_the_handshake
+                handshakes::g09_left_over_bytes_reach_the_receiver
+                handshakes::g09_what_the_handshake_gives_back_comes_first
+                handshakes::g09_a_failing_handshake_is_tried_again
+                handshakes::g09_fail_fast_says_why_the_handshake_failed
+                handshakes::g09_a_hanging_handshake_times_out
+                closing::g11_close_before_anything_was_dialled
+                closing::g11_close_while_backing_off
+                closing::g11_close_in_a_handshake
+                closing::g11_close_while_idle
+                closing::g11_close_while_writing_is_blocked
+                closing::g11_close_while_the_peer_floods
+                closing::g11_close_again_and_from_two_tasks
+                closing::g11_close_still_reads_what_the_peer_says
+                closing::g11_drain_waits_for_the_server
+                closing::g11_drain_ends_at_its_deadline
+                closing::g11_close_cuts_a_drain_short
+                closing::g13_the_last_handle_ends_the_driver
+                closing::g13_the_receiver_alone_keeps_the_connection
+                closing::g13_handles_dropped_while_backing_off
+                closing::g13_handles_dropped_before_anything_was_dialled
+                closing::g13_handles_dropped_while_writing_is_blocked
+                closing::g13_dropping_connect_ends_the_driver
             }
         }
     };
@@ -43,6 +102,12 @@ macro_rules! tests_on {
                 opening::what_is_not_an_endpoint_is_refused_by_name
                 opening::fail_fast_names_a_failed_lookup
                 opening::wait_waits_until_the_server_comes
+                options::g10_the_defaults_are_set
+                options::what_is_set_is_set
+                options::what_is_left_out_is_left_alone
+                options::a_bad_option_is_refused_by_name
+                options::an_error_of_the_raw_hook_fails_the_attempt
+                options::an_address_of_another_host_is_no_place_to_bind
             }
         }
     };
@@ -69,4 +134,19 @@ mod dialling {
     tests_on!(tokio_multi, TokioMulti, dials);
     tests_on!(smol, Smol, dials);
     tests_on!(async_std, AsyncStd, dials);
+}
+
+/// Where the whole of 127.0.0.0/8 is this host.
+#[cfg(target_os = "linux")]
+mod bound {
+    use crate::options::it_connects_from_where_it_is_bound;
+    use crate::support::runtimes::{AsyncStd, Runtime, Smol, TokioCurrent, TokioMulti};
+
+    #[test]
+    fn it_connects_from_where_it_is_bound_on_every_runtime() {
+        TokioCurrent::run(it_connects_from_where_it_is_bound::<TokioCurrent>());
+        TokioMulti::run(it_connects_from_where_it_is_bound::<TokioMulti>());
+        Smol::run(it_connects_from_where_it_is_bound::<Smol>());
+        AsyncStd::run(it_connects_from_where_it_is_bound::<AsyncStd>());
+    }
 }

@@ -14,7 +14,7 @@ const MESSAGES: u64 = 200;
 
 pub(crate) async fn g04_unacked_loses_nothing<R: Runtime>() {
     let mut random = Random::new();
-    let server = cut_at_random(&mut random, acknowledge);
+    let server = cut_at_random(&mut random, true);
     let mut config = quick();
     config.connection.resend = Resend::Unacked;
     let (sender, mut receiver) = R::connect(server.address().into(), config).await.unwrap();
@@ -66,7 +66,7 @@ pub(crate) async fn g04_never_sends_nothing_twice<R: Runtime>() {
 
 async fn at_most_once<R: Runtime>(resend: Resend) {
     let mut random = Random::new();
-    let server = cut_at_random(&mut random, drop);
+    let server = cut_at_random(&mut random, false);
     let mut config = quick();
     config.connection.resend = resend;
     let (sender, receiver) = R::connect(server.address().into(), config).await.unwrap();
@@ -157,28 +157,48 @@ fn len(random: &mut Random) -> usize {
     }
 }
 
-/// A server that ends its first connections after so many bytes; each read is told to `read`,
-/// with all that its connection received.
-fn cut_at_random(random: &mut Random, read: impl Reader) -> Server {
+/// A server that ends its first connections after so many bytes, one at least, and sends back the
+/// number of the last whole message when it has read one, if it `acknowledges`.
+fn cut_at_random(random: &mut Random, acknowledges: bool) -> Server {
     let cuts: Vec<(usize, Cut)> = (0..6)
         .map(|_| {
             let how = if random.below(2) == 0 { Cut::Fin } else { Cut::Rst };
             let limit = [10, 1_000, 30_000, 120_000][random.below(4)];
-            (random.below(limit), how)
+            (1 + random.below(limit), how)
         })
         .collect();
     Server::start(move |peer| {
-        let (limit, how) = *cuts.get(peer.number - 1).unwrap_or(&(usize::MAX, Cut::Fin));
-        peer.cut(how)?;
-        let (mut received, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
-        while received.len() < limit {
-            let room = buffer.len().min(limit - received.len());
-            match peer.read(&mut buffer[..room])? {
-                0 => break,
-                count => received.extend_from_slice(&buffer[..count]),
-            }
-            read((peer, &mut received), buffer.len())?;
-        }
-        Ok(())
+        let cut = cuts.get(peer.number - 1);
+        read_up_to(peer, cut.map_or(usize::MAX, |(limit, _)| *limit), acknowledges)?;
+        cut.map_or(Ok(()), |(_, how)| peer.cut(*how))
     })
+}
+
+fn read_up_to(peer: &mut Peer, limit: usize, acknowledges: bool) -> io::Result<()> {
+    let (mut count, mut unread, mut buffer) = (0, Vec::new(), vec![0; 64 << 10]);
+    while count < limit {
+        let room = buffer.len().min(limit - count);
+        let more = peer.read(&mut buffer[..room])?;
+        if more == 0 {
+            break;
+        }
+        count += more;
+        if acknowledges {
+            unread.extend_from_slice(&buffer[..more]);
+            let (numbers, end) = frames(&unread);
+            unread.drain(..end);
+            if let Some(last) = numbers.last() {
+                peer.write(&last.to_be_bytes())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The messages that each connection received whole, once all of them have ended.
+async fn received(server: &Server, ledger: Ledger) -> Vec<Vec<u64>> {
+    let epochs = usize::try_from(ledger.epochs).unwrap();
+    server.ended(epochs).await;
+    assert_eq!(server.accepted(), epochs);
+    (1..=epochs).map(|number| frames(&server.received(number)).0).collect()
 }

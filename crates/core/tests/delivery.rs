@@ -84,6 +84,35 @@ fn g02_policies_that_differ_per_message_keep_the_order() {
 }
 
 #[test]
+fn g02_messages_that_leave_in_one_write_leave_the_retained_ones_whole() {
+    let mut script = with(Resend::Incomplete);
+    let policies = [Resend::Incomplete, Resend::Unacked, Resend::Never, Resend::Unacked];
+    for (message, policy) in ["a", "bbb", "cc", "dddd"].into_iter().zip(policies) {
+        script.send_with(message, SendOptions::resend(policy)).unwrap();
+    }
+    assert_eq!(script.write_all(), "abbbccdddd");
+    script.disconnect();
+    script.connect();
+    assert_eq!(script.write_all(), "bbbdddd");
+}
+
+#[test]
+fn g02_long_messages_acknowledged_behind_the_writer_leave_its_place() {
+    let mut script = with(Resend::Unacked);
+    let long = |letter: &str| letter.repeat(1_100);
+    for letter in ["a", "b", "c", "d", "e"] {
+        script.send(&long(letter));
+    }
+    for letter in ["a", "b", "c"] {
+        assert_eq!(script.write(1_100), long(letter));
+    }
+    script.ack(1);
+    assert_eq!(script.write(1_100), long("d"));
+    script.ack(3);
+    assert_eq!(script.write(1_100), long("e"));
+}
+
+#[test]
 fn g03_a_write_that_is_out_when_the_connection_ends_is_in_doubt() {
     let mut script = with(Resend::Incomplete);
     script.send("first");
@@ -238,6 +267,22 @@ fn g04_an_acknowledgement_after_a_disconnect_stops_the_resend() {
     assert_eq!(script.outcomes(), [(1, Outcome::Acked), (2, Outcome::Acked)]);
     script.connect();
     assert_eq!(script.write_all(), "cc");
+}
+
+#[test]
+fn g04_an_acknowledgement_reaches_across_the_writers_place() {
+    let mut script = with(Resend::Unacked);
+    for message in ["aa", "bb", "cc", "dd"] {
+        script.send(message);
+    }
+    script.write_all();
+    script.disconnect();
+    script.connect();
+    assert_eq!(script.write(2), "aa");
+    script.ack(3);
+    let acked = |number| (number, Outcome::Acked);
+    assert_eq!(script.outcomes(), [acked(1), acked(2), acked(3)]);
+    assert_eq!(script.write_all(), "dd");
 }
 
 #[test]

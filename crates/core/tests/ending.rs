@@ -155,6 +155,19 @@ fn g11_close_does_not_reconnect_for_a_half_written_message() {
 }
 
 #[test]
+fn g11_a_drain_after_close_does_not_undo_it() {
+    let mut script = Script::connected(|_| {});
+    script.send("half");
+    script.write(2);
+    script.conn.close(script.now);
+    script.conn.drain(script.now + secs(60), script.now);
+    script.conn.reconnect_now(script.now);
+    assert_eq!(script.conn.state(), State::Connected, "the half is still to be finished");
+    script.disconnect();
+    assert_silent(&mut script);
+}
+
+#[test]
 fn g11_a_write_that_is_out_at_the_end_is_in_doubt() {
     let mut script = Script::connected(|_| {});
     script.send("out");
@@ -228,6 +241,27 @@ fn g11_drain_reconnects_for_what_is_left() {
 }
 
 #[test]
+fn g11_a_drain_may_be_moved_to_another_connection_by_hand() {
+    let mut script = Script::connected(|_| {});
+    script.send("left");
+    script.conn.drain(script.now + secs(9), script.now);
+    script.conn.reconnect_now(script.now);
+    assert_eq!(script.conn.state(), State::Resolving);
+    let second = script.connect();
+    assert_eq!(script.write_all(), "left");
+    assert_eq!(script.outcomes(), [(1, written(second))]);
+}
+
+#[test]
+fn g11_saying_goodbye_does_not_outlast_the_deadline() {
+    let mut script = Script::connected(|_| {});
+    script.conn.drain(script.now + ms(30), script.now);
+    assert_eq!(script.conn.state(), State::Draining);
+    script.advance(ms(30));
+    assert_silent(&mut script);
+}
+
+#[test]
 fn g11_drain_ends_when_the_connection_took_the_last_message_with_it() {
     let mut script = Script::connected(|config| config.resend = Resend::Never);
     script.send("half");
@@ -272,6 +306,7 @@ fn g11_a_deadline_that_is_over_or_never_comes_is_no_trap() {
     let mut script = Script::connected(|_| {});
     script.send("late");
     script.conn.drain(Instant::ZERO, script.now);
+    assert_eq!(script.conn.poll_timeout(), Some(script.now));
     script.advance(ms(0));
     assert_silent(&mut script);
 

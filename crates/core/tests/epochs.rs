@@ -98,6 +98,19 @@ fn g07_a_second_failure_report_does_not_prolong_the_reading_out() {
 }
 
 #[test]
+fn g07_a_socket_that_refused_before_it_failed_is_read_out_in_full() {
+    let mut script = Script::connected(|config| {
+        config.write_stall_timeout = ms(500);
+        config.read_out_timeout = ms(700);
+    });
+    script.send("message");
+    script.write(0);
+    script.conn.handle_write_failed(script.epoch(), fault(), script.now);
+    script.advance(ms(699));
+    assert!(script.receive(b"just in time"));
+}
+
+#[test]
 fn g07_messages_sent_while_reading_out_wait_for_the_next_epoch() {
     let mut script = Script::connected(|_| {});
     script.conn.handle_write_failed(script.epoch(), fault(), script.now);
@@ -131,6 +144,14 @@ fn g09_the_handshake_runs_on_every_epoch_before_any_message() {
         script.disconnect();
         assert_eq!(script.items(), [down(epoch, Reason::PeerClosed)]);
     }
+}
+
+#[test]
+fn g09_a_handshake_that_is_done_has_no_timeout_any_more() {
+    let mut script = Script::at(State::Connected);
+    script.advance(secs(60));
+    assert_eq!(script.conn.state(), State::Connected);
+    assert_eq!(script.conn.poll_timeout(), None);
 }
 
 #[test]

@@ -187,6 +187,19 @@ fn a_connection_that_comes_too_late_gets_no_epoch() {
 }
 
 #[test]
+fn a_socket_of_the_past_that_can_write_again_does_not_unblock_the_next() {
+    let mut script = Script::connected(|_| {});
+    script.disconnect();
+    script.connect();
+    script.send("message");
+    script.write(0);
+    script.conn.handle_writable(epoch(1));
+    assert!(!script.conn.can_transmit());
+    script.conn.handle_writable(epoch(2));
+    assert!(script.conn.can_transmit());
+}
+
+#[test]
 fn a_write_reported_after_its_epoch_does_not_count_for_the_next() {
     let mut script = Script::connected(|config| config.resend = rebelay_core::Resend::Unacked);
     script.send("message");
