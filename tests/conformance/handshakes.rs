@@ -28,8 +28,7 @@ pub(crate) async fn g09_every_epoch_begins_with_the_handshake<R: Runtime>() {
         peer.write(b"OK\n")?;
         if peer.number <= 2 { peer.cut_after(1, Cut::Fin) } else { peer.echo() }
     });
-    let (sender, mut receiver) =
-        R::connect(server.address().into(), login(lazy())).await.unwrap();
+    let (sender, mut receiver) = R::connect(server.address().into(), login(lazy())).await.unwrap();
     sender.send("a").await.unwrap();
     server.restart();
     for (number, next) in [(1, "b"), (2, "c")] {
@@ -50,8 +49,7 @@ pub(crate) async fn g09_left_over_bytes_reach_the_receiver<R: Runtime>() {
         peer.write(b"OK\nwelcome")?;
         peer.echo()
     });
-    let (sender, mut receiver) =
-        R::connect(server.address().into(), login(quick())).await.unwrap();
+    let (sender, mut receiver) = R::connect(server.address().into(), login(quick())).await.unwrap();
     assert_eq!(up(&mut receiver).await.number(), 1);
     assert_eq!(data(&mut receiver, 7).await, b"welcome");
     sender.send("hello").await.unwrap();
@@ -79,8 +77,7 @@ pub(crate) async fn g09_a_failing_handshake_is_tried_again<R: Runtime>() {
         peer.write(b"OK\n")?;
         peer.keep()
     });
-    let (sender, mut receiver) =
-        R::connect(server.address().into(), login(lazy())).await.unwrap();
+    let (sender, mut receiver) = R::connect(server.address().into(), login(lazy())).await.unwrap();
     let mut events = sender.events();
     sender.send("!").await.unwrap();
     for _ in 0..3 {

@@ -105,7 +105,12 @@ pub(crate) async fn g01_an_epoch_begins_with_a_whole_message<R: Runtime>() {
     let message = frame(1, 7 << 20);
     let ticket = sender.send(message.clone()).await.unwrap();
     written(&sender, ticket).await;
-    assert_eq!(sender.ledger().resent, 1);
+    let mut all = Vec::new();
+    let mut events = sender.events();
+    while let Some(event) = events.try_next() {
+        all.push(event);
+    }
+    assert_eq!(sender.ledger().resent, 1, "{all:#?}");
     let len = message.len();
     server.saw(move |seen| seen.get(&2).is_some_and(|bytes| bytes.len() == len)).await;
     assert_eq!(frames(&server.received(2)), (vec![1], len));

@@ -97,8 +97,7 @@ fn g11_close_while_dialling() {
 fn closes_from(state: State, lookup: Does) {
     Smol::run(async {
         let addresses = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 1))];
-        let (sender, mut receiver) =
-            Scripted { addresses, lookup, dial: Does::Hang }.open(lazy());
+        let (sender, mut receiver) = Scripted { addresses, lookup, dial: Does::Hang }.open(lazy());
         sender.send("hello").await.unwrap();
         while sender.state() != state {
             smol::future::yield_now().await;

@@ -76,9 +76,8 @@ fn without_tokio_its_connect_says_so() {
 fn g13_handles_outlive_a_tokio_runtime_that_ends() {
     let server = Server::start(Peer::stall);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (sender, mut receiver) = runtime
-        .block_on(TokioCurrent::connect(server.address().into(), quick()))
-        .unwrap();
+    let (sender, mut receiver) =
+        runtime.block_on(TokioCurrent::connect(server.address().into(), quick())).unwrap();
     sender.try_send(vec![0; 7 << 20]).unwrap();
     drop(runtime);
     assert_eq!(sender.state(), State::Closed);

@@ -23,8 +23,8 @@
 //! ```
 //!
 //! `reconnect_now` takes Handshaking and Connected to Resolving. `close`, the end of a drain, and
-//! (with `FailFast`) the failure of the first round take every state to Closed; only Connected
-//! goes there by way of Draining.
+//! (with `FailFast`) the failure of the first round take every state to Closed; Connected goes
+//! there by way of Draining unless the connection ends, or time is up, before all is written.
 
 mod user;
 mod view;
@@ -147,9 +147,13 @@ impl Connection {
     pub fn handle_resolved(&mut self, round: u64, addresses: &[SocketAddr], now: Instant) {
         self.observe(now);
         if self.state == State::Resolving && round == self.dial.round() {
-            self.timers.stop(Timer::Resolve);
             self.dial.load(addresses);
-            self.dial_next(Reason::NoAddress);
+            if addresses.is_empty() {
+                self.attempt_failed(Reason::NoAddress);
+            } else {
+                self.timers.stop(Timer::Resolve);
+                self.dial_next(Reason::NoAddress);
+            }
         }
     }
 
@@ -380,9 +384,14 @@ impl Connection {
         self.events.push(Event::Disconnected { epoch, reason: reason.clone(), resent });
     }
 
-    /// Where an ending connection has nothing left to write: says goodbye.
+    /// Where an ending connection has nothing left to wait for: says goodbye.
     fn wind_down(&mut self) {
-        if self.ending.is_none() || !self.outbox.is_empty() {
+        let done = match self.ending {
+            None => false,
+            Some(Ending::Drain) => self.outbox.is_empty(),
+            Some(Ending::Close) => self.outbox.is_written(),
+        };
+        if !done {
             return;
         }
         match self.state {

@@ -66,13 +66,14 @@ impl Inbox {
     pub(crate) fn accept(&mut self, mut buffer: BytesMut) -> usize {
         self.lent = false;
         let data = buffer.split();
-        self.adapt(data.len(), buffer.capacity() == 0);
+        let filled = buffer.capacity() == 0;
         // Memory beyond the limit could never be lent again.
         self.buffer = if buffer.capacity() <= self.limit { buffer } else { BytesMut::new() };
-        if data.is_empty() {
+        let len = data.len();
+        if len == 0 {
             return 0;
         }
-        let len = data.len();
+        self.adapt(len, filled);
         if !self.discard {
             self.bytes += len;
             self.items.push_back(Item::Data(data.freeze()));

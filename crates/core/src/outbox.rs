@@ -107,6 +107,11 @@ impl Outbox {
         self.entries.is_empty()
     }
 
+    /// Whether a socket took every message whole that has no outcome yet.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written == self.entries.len()
+    }
+
     pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
         self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).is_ok()
     }
@@ -233,16 +238,13 @@ impl Outbox {
         self.end_epoch(cause, |_, _| false);
     }
 
-    /// Settles every message as failed but those of which the current epoch has a part: their
-    /// last bytes may still be written.
-    pub(crate) fn fail_all_but_started(&mut self, cause: FailCause) {
-        let started = self.touched() - self.written;
-        while self.written > 0 {
-            self.remove(0, 0, failed(Certainty::InDoubt, cause));
-        }
-        let end = self.entries.iter().take(started).map(|entry| entry.len).sum();
+    /// Settles every message as failed of which the current epoch has no byte yet. The others may
+    /// still be finished, and acknowledged.
+    pub(crate) fn fail_untouched(&mut self, cause: FailCause) {
+        let touched = self.touched();
+        let end = self.entries.iter().take(touched).map(|entry| entry.len).sum();
         self.rope.cut(end, self.rope.len() - end);
-        for entry in self.entries.split_off(started) {
+        for entry in self.entries.split_off(touched) {
             self.settle(entry.ticket, entry.given_up(cause));
         }
     }

@@ -113,15 +113,31 @@ fn g11_close_finishes_the_message_that_is_half_written_and_no_other() {
     script.write(7);
     script.ack(0);
     script.conn.close(script.now);
-    let closed = FailCause::Closed;
-    assert_eq!(script.outcomes(), [(1, in_doubt(closed)), (3, not_sent(closed))]);
+    assert_eq!(script.outcomes(), [(3, not_sent(FailCause::Closed))]);
     assert_eq!(script.write_all(), "lf");
-    script.ack(2);
-    assert_eq!(script.outcomes(), [(2, Outcome::Acked)]);
     let epoch = script.epoch();
     assert_eq!(script.actions().last(), Some(&Action::ShutdownWrite { epoch }));
+    script.ack(2);
+    assert_eq!(script.outcomes(), [(1, Outcome::Acked), (2, Outcome::Acked)]);
     script.disconnect();
     assert_eq!(script.actions(), [Action::CloseSocket { epoch }]);
+    assert_silent(&mut script);
+}
+
+#[test]
+fn g11_close_says_goodbye_after_a_message_that_nobody_acknowledges() {
+    let mut script = Script::connected(|config| config.resend = Resend::Unacked);
+    script.send("half");
+    script.write(2);
+    script.actions();
+    script.conn.close(script.now);
+    assert_eq!(script.actions(), []);
+    assert_eq!(script.write_all(), "lf");
+    let epoch = script.epoch();
+    assert_eq!(script.actions(), [Action::ShutdownWrite { epoch }]);
+    assert_eq!(script.outcomes(), []);
+    script.advance(ms(100));
+    assert_eq!(script.outcomes(), [(1, in_doubt(FailCause::Closed))]);
     assert_silent(&mut script);
 }
 

@@ -123,6 +123,13 @@ fn g08_a_lookup_that_finds_nothing_or_takes_too_long_waits_for_the_next_round() 
     script.advance(secs(5));
     assert_eq!(script.conn.state(), State::Backoff);
     assert_eq!(script.conn.last_error(), Some(&Reason::ResolveTimeout));
+    let mut failed = Vec::new();
+    for event in script.events() {
+        if let Event::AttemptFailed { reason, .. } = event {
+            failed.push(reason);
+        }
+    }
+    assert_eq!(failed, [Reason::NoAddress, Reason::ResolveTimeout]);
 }
 
 #[test]

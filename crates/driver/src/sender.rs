@@ -145,9 +145,9 @@ impl Sender {
         self.until(|machine| (machine.state() == State::Closed).then(|| machine.ledger())).await
     }
 
-    /// Closes the connection, within 100 ms: refuses new messages, fails those that are queued
-    /// or wait for an acknowledgement, finishes one that is half written if the socket takes it,
-    /// sends a FIN and waits for the peer's. Returns the final ledger.
+    /// Closes the connection, within 100 ms: refuses new messages, fails those that were not
+    /// begun, finishes one that is half written if the socket takes it, sends a FIN, and waits
+    /// for acknowledgements and the peer's FIN. Returns the final ledger.
     ///
     /// # Cancel safety
     /// Closing goes on when the future is dropped.

@@ -87,16 +87,16 @@ impl Connection {
         }
     }
 
-    /// Refuses new messages, fails what is queued, and closes: at once where no connection is
-    /// up, else within `close_timeout`, in which a half-written message is finished, a FIN sent
-    /// and the peer's awaited.
+    /// Refuses new messages, fails those that were not begun, and closes: at once where no
+    /// connection is up, else within `close_timeout`, in which a half-written message is
+    /// finished, a FIN sent, and acknowledgements and the peer's FIN are awaited.
     pub fn close(&mut self, now: Instant) {
         self.observe(now);
         match self.state {
             State::Connected => {
                 self.ending = Some(Ending::Close);
                 self.timers.set_earlier(Timer::Close, self.now + self.config.close_timeout);
-                self.outbox.fail_all_but_started(FailCause::Closed);
+                self.outbox.fail_untouched(FailCause::Closed);
                 self.wind_down();
             }
             State::Draining | State::Closed => {}

@@ -163,11 +163,10 @@ impl Model {
         self.end_epoch(FailCause::Closed, |_, _, _| false);
     }
 
-    /// Only what is half written, or with a writer, may still be written.
+    /// What was not begun is given up; the rest may still be finished, and acknowledged.
     pub(crate) fn close(&mut self) {
         for message in self.pending_mut() {
-            let whole = message.taken == message.body.len();
-            if whole || message.taken + message.lent == 0 {
+            if message.taken + message.lent == 0 {
                 message.outcome = Some(message.given_up(FailCause::Closed));
             }
         }
