@@ -420,6 +420,7 @@ impl Connection {
         self.orders.start_nothing();
         self.timers = Timers::default();
         self.enter(State::Closed);
+        self.last_error = Some(reason.clone());
         self.events.push(Event::Closed { reason });
     }
 }

@@ -57,7 +57,8 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.shared.lock().driver_looks(cx.waker());
+        let former = this.shared.lock().driver_looks(cx.waker());
+        drop(former);
         for _ in 0..ROUNDS {
             this.tell_time();
             this.obey();
@@ -169,10 +170,12 @@ impl Driver {
             let now = self.shared.now();
             let mut inner = self.shared.lock();
             match result {
-                Ok(socket) => {
-                    if inner.machine.handle_connected(attempt, now).is_some() {
-                        inner.socket = Some(socket);
-                    }
+                Ok(socket) if inner.machine.handle_connected(attempt, now).is_some() => {
+                    inner.socket = Some(socket);
+                }
+                Ok(too_late) => {
+                    drop(inner);
+                    drop(too_late);
                 }
                 Err(error) => inner.machine.handle_connect_failed(attempt, fault(&error), now),
             }
@@ -285,9 +288,10 @@ impl Drop for Driver {
                 inner.machine.handle_timeout(end);
             }
         }
-        let socket = inner.take_socket();
+        // Without the lock: with the waker may go this task's memory.
+        let left = (inner.take_socket(), inner.driver.take());
         self.shared.publish(inner, true);
-        drop(socket);
+        drop(left);
     }
 }
 

@@ -43,6 +43,9 @@ where
     open(Dialer { dial }, Endpoint::new("the user's stream", 0), config)
 }
 
+/// Ten years.
+const LONGEST_SLEEP: Duration = Duration::from_secs(315_360_000);
+
 struct Dialer<D> {
     dial: D,
 }
@@ -59,7 +62,8 @@ where
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {
-        Box::pin(futures_timer::Delay::new(duration))
+        // A delay that ends after the end of the clock would panic.
+        Box::pin(futures_timer::Delay::new(duration.min(LONGEST_SLEEP)))
     }
 
     /// The user's stream has no address: one dial a round, of the unspecified one.

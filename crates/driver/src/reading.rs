@@ -81,7 +81,7 @@ impl Shared {
     /// The next item, read from the socket by this very task if none is there.
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut inner = self.lock();
-        inner.reading.receiver = None;
+        let former = inner.reading.receiver.take();
         inner.reading.seen = true;
         let mut read = Read::Something;
         let item = loop {
@@ -102,6 +102,7 @@ impl Shared {
         };
         let call = if item.is_ready() { inner.receiver_left() } else { None };
         self.publish(inner, false);
+        drop(former);
         wake(call);
         item
     }
@@ -119,20 +120,22 @@ impl Shared {
     /// The task that waited in `recv` does not wait any more.
     pub(crate) fn stop_recv(&self) {
         let mut inner = self.lock();
-        inner.reading.receiver = None;
+        let waker = inner.reading.receiver.take();
         let call = inner.receiver_left();
         drop(inner);
+        drop(waker);
         wake(call);
     }
 
     /// Nobody will receive any more: the driver reads, and throws away.
     pub(crate) fn drop_receiver(&self) {
         let mut inner = self.lock();
-        inner.reading.receiver = None;
+        let waker = inner.reading.receiver.take();
         inner.reading.turn = Turn::Driver;
         inner.machine.discard_received();
         let call = inner.call_driver();
         drop(inner);
+        drop(waker);
         wake(call);
     }
 }

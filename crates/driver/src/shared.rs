@@ -161,13 +161,15 @@ impl Inner {
         if std::mem::replace(&mut self.called, true) { None } else { self.driver.clone() }
     }
 
-    /// The driver looks: `waker` is its own from now on.
-    pub(crate) fn driver_looks(&mut self, waker: &Waker) {
+    /// The driver looks: `waker` is its own from now on. The one before is to be dropped without
+    /// the lock: with it may go a task, and with that its handles.
+    #[must_use]
+    pub(crate) fn driver_looks(&mut self, waker: &Waker) -> Option<Waker> {
         self.called = false;
-        match &mut self.driver {
-            Some(known) => known.clone_from(waker),
-            None => self.driver = Some(waker.clone()),
+        if self.driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return None;
         }
+        self.driver.replace(waker.clone())
     }
 
     /// Takes the socket of the last epoch, to close it.
