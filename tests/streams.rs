@@ -4,25 +4,25 @@
 
 mod support;
 
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
-use rebelay::Reason;
+use rebelay::{Item, Reason};
+use smol::channel::Receiver;
 use smol::future::zip;
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use support::pipe::{End, duplex};
 use support::talk::{data, down, quick, up, waits, written};
 use support::wire::frame;
 
+type Halves = (ReadHalf<End>, WriteHalf<End>);
+
 /// A dial that gives the near ends of duplexes, whose far ends come out of the channel.
-fn dialling(
-    limit: usize,
-) -> (
-    impl Fn() -> std::future::Ready<io::Result<(smol::io::ReadHalf<End>, smol::io::WriteHalf<End>)>>
-    + Send
-    + Sync,
-    smol::channel::Receiver<End>,
-) {
+fn dialling(limit: usize) -> (impl Fn() -> Ready<io::Result<Halves>> + Send + Sync, Receiver<End>) {
     let (dialled, far) = smol::channel::unbounded();
     let dial = move || {
         let (near, end) = duplex(limit);
@@ -161,4 +161,82 @@ fn a_unix_socket() {
     let (((), ledger), ()) = smol::block_on(zip(zip(driver, client), server));
     std::fs::remove_file(&path).unwrap();
     assert_eq!((ledger.written, ledger.epochs), (1, 2));
+}
+
+/// A reader that calls `late` before it reports that nothing more comes.
+struct Late {
+    stream: ReadHalf<End>,
+    late: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl AsyncRead for Late {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Pending if (self.late)() => Poll::Ready(Ok(0)),
+            poll => poll,
+        }
+    }
+}
+
+#[test]
+fn g07_a_late_end_of_one_epoch_does_not_stop_the_next() {
+    let sender = Arc::new(OnceLock::<rebelay::Sender>::new());
+    let armed = Arc::new(AtomicBool::new(false));
+    let (dialled, far) = smol::channel::unbounded();
+    let (receiving, late_sender, late_armed) =
+        (std::thread::current().id(), Arc::clone(&sender), Arc::clone(&armed));
+    // The receiver is in a read when the driver leaves the epoch and comes up again; only then
+    // does the read come back.
+    let late = Arc::new(move || {
+        let mine = std::thread::current().id() == receiving;
+        let Some(sender) = late_sender.get() else { return false };
+        if !mine || !late_armed.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        sender.reconnect_now();
+        while sender.epoch().is_none_or(|epoch| epoch.number() < 2)
+            || sender.state() != rebelay::State::Connected
+        {
+            std::thread::yield_now();
+        }
+        true
+    });
+    let dial = move || {
+        let (near, end) = duplex(100);
+        dialled.try_send(end).unwrap();
+        let (stream, write) = smol::io::split(near);
+        let late = Arc::clone(&late);
+        ready(Ok((Late { stream, late }, write)))
+    };
+    let (handle, mut receiver, driver) = rebelay::io::connect(dial, quick()).unwrap();
+    sender.set(handle.clone()).unwrap();
+    smol::spawn(driver).detach();
+    let patience = smol::Timer::after(std::time::Duration::from_secs(60));
+    let test = async {
+        assert_eq!(up(&mut receiver).await.number(), 1);
+        armed.store(true, Ordering::SeqCst);
+        // While the driver happens to be in a read of its own, the receiver does not read.
+        let item = loop {
+            if let Some(item) = smol::future::poll_once(receiver.recv()).await {
+                break item;
+            }
+            smol::future::yield_now().await;
+        };
+        let left = |item| matches!(item, Some(Item::Down { reason: Reason::Reconnect, .. }));
+        assert!(left(item));
+        assert_eq!(up(&mut receiver).await.number(), 2);
+        let _first = far.recv().await.unwrap();
+        let mut second = far.recv().await.unwrap();
+        second.write_all(b"hello").await.unwrap();
+        assert_eq!(data(&mut receiver, 5).await, b"hello");
+        handle.close().await;
+    };
+    smol::block_on(smol::future::or(test, async {
+        patience.await;
+        panic!("nothing is read on the second epoch");
+    }));
 }

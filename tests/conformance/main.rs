@@ -58,6 +58,7 @@ macro_rules! tests_on {
                 outages::g04_a_server_that_is_restarted_gets_the_rest
                 overload::g05_wait_waits_for_room
                 overload::g05_many_senders_wait_for_room
+                overload::g05_who_used_the_room_passes_it_on
                 overload::g05_reject_hands_the_message_back
                 overload::g05_drop_oldest_drops_the_oldest
                 overload::g05_drop_newest_drops_the_newest

@@ -126,6 +126,8 @@ pub(crate) async fn g04_a_server_that_is_restarted_gets_the_rest<R: Runtime>() {
     config.connection.resend = Resend::Unacked;
     let (sender, mut receiver) = R::connect(server.address().into(), config).await.unwrap();
     up(&mut receiver).await;
+    // Which connection is the first is decided when it is accepted.
+    server.saw(|seen| seen.len() == 1).await;
     let mut sent = Vec::new();
     for number in 1..=10 {
         sender.send(frame(number, 1_000)).await.unwrap();

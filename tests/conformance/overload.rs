@@ -67,6 +67,24 @@ pub(crate) async fn g05_many_senders_wait_for_room<R: Runtime>() {
     assert!(numbers.into_iter().eq(1..=20));
 }
 
+pub(crate) async fn g05_who_used_the_room_passes_it_on<R: Runtime>() {
+    let mut server = Server::down(Peer::keep);
+    let mut config = lazy();
+    config.connection.max_queued_messages = 1;
+    let (sender, _receiver) = R::connect(server.address().into(), config).await.unwrap();
+    sender.send("1").await.unwrap();
+    let (mut second, mut third) = (Box::pin(sender.send("2")), Box::pin(sender.send("3")));
+    waits(second.as_mut()).await;
+    waits(third.as_mut()).await;
+    server.restart();
+    sender.flush().await;
+    // Only the second is told of the room. On an idle connection its message goes out as it is
+    // admitted, so the outbox never looks any emptier than it was.
+    assert_eq!(second.await.map(Ticket::number), Ok(2));
+    assert_eq!(third.await.map(Ticket::number), Ok(3));
+    server.saw(|seen| seen.values().any(|bytes| bytes == b"123")).await;
+}
+
 pub(crate) async fn g05_reject_hands_the_message_back<R: Runtime>() {
     let server = Server::down(Peer::keep);
     let sender = room_for_two::<R>(&server, Overflow::Reject).await;

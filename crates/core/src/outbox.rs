@@ -116,6 +116,10 @@ impl Outbox {
         self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).is_ok()
     }
 
+    pub(crate) fn settled(&self) -> u64 {
+        self.ledger.admitted - self.entries.len() as u64
+    }
+
     pub(crate) fn messages(&self) -> usize {
         self.entries.len()
     }

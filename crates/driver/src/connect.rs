@@ -36,7 +36,7 @@ where
     let (sender, receiver, driver) = open(runtime, endpoint.try_into()?, config)?;
     spawn(driver);
     if !lazy {
-        sender.wait_connected().await.map_err(ConnectError::Failed)?;
+        sender.wait_first_item().await.map_err(ConnectError::Failed)?;
     }
     Ok((sender, receiver))
 }

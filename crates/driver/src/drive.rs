@@ -214,6 +214,10 @@ impl Driver {
             inner = shared.lock();
         }
 
+        if inner.machine.state() == State::Draining {
+            // What the peer says last, and its FIN, are awaited for a short time only.
+            inner.reading.take_turn_back();
+        }
         for _ in 0..READS {
             if inner.reading.turn != Turn::Driver || inner.socket.is_none() {
                 break;

@@ -79,6 +79,7 @@ where
         let stream = (self.dial)();
         Box::pin(async {
             let (read, write) = stream.await?;
+            let write = Writer { stream: write, unflushed: false };
             let socket = Halves { read: Mutex::new(read), write: Mutex::new(write) };
             Ok(Arc::new(socket) as Arc<dyn Socket>)
         })
@@ -88,7 +89,14 @@ where
 /// Two directions with a lock each, held for one call of the stream that never blocks.
 struct Halves<R, W> {
     read: Mutex<R>,
-    write: Mutex<W>,
+    write: Mutex<Writer<W>>,
+}
+
+struct Writer<W> {
+    stream: W,
+    /// The stream may keep back bytes that it took. Only then is it flushed: a flush in between
+    /// may cancel the wake-up that a pending write waits for.
+    unflushed: bool,
 }
 
 impl<R, W> Socket for Halves<R, W>
@@ -101,21 +109,31 @@ where
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let mut stream = lock(&self.write);
-        let mut stream = Pin::new(&mut *stream);
-        let count = ready!(poll_write(stream.as_mut(), cx, slices))?;
-        // The bytes were taken, whatever becomes of the flush: its error is the next write's.
-        let _ = retry(|| stream.as_mut().poll_flush(cx));
+        let mut writer = lock(&self.write);
+        ready!(writer.poll_flush(cx))?;
+        let count = ready!(poll_write(Pin::new(&mut writer.stream), cx, slices))?;
+        writer.unflushed = true;
+        // The bytes were taken, whatever becomes of the flush: its error is the next call's.
+        let _ = writer.poll_flush(cx);
         Poll::Ready(Ok(count))
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut stream = lock(&self.write);
-        retry(|| Pin::new(&mut *stream).poll_flush(cx))
+        lock(&self.write).poll_flush(cx)
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.write)).poll_close(cx)
+        Pin::new(&mut lock(&self.write).stream).poll_close(cx)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(retry(|| Pin::new(&mut self.stream).poll_flush(cx)))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -123,10 +141,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A socket that can be read and written through a shared reference, as the sockets of smol and
+/// A TCP socket that can be read and written through a shared reference, as those of smol and
 /// async-std can.
 #[derive(Debug)]
-pub struct ByRef<S>(pub S);
+pub struct ByRef<S> {
+    stream: S,
+    shutdown: fn(&S) -> io::Result<()>,
+}
+
+impl<S> ByRef<S> {
+    /// The socket `stream`, whose writing half `shutdown` ends: their `poll_close` does not.
+    pub fn new(stream: S, shutdown: fn(&S) -> io::Result<()>) -> Self {
+        Self { stream, shutdown }
+    }
+}
 
 impl<S> Socket for ByRef<S>
 where
@@ -134,15 +162,15 @@ where
     for<'a> &'a S: AsyncRead + AsyncWrite + Unpin,
 {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        poll_read(Pin::new(&mut &self.0), cx, buffer)
+        poll_read(Pin::new(&mut &self.stream), cx, buffer)
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_write(Pin::new(&mut &self.0), cx, slices)
+        poll_write(Pin::new(&mut &self.stream), cx, slices)
     }
 
-    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &self.0).poll_close(cx)
+    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready((self.shutdown)(&self.stream))
     }
 }
 

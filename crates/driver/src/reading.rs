@@ -38,7 +38,7 @@ pub(crate) enum Turn {
 /// What one try to read came to.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) enum Read {
-    /// Something for the machine: data, or the end of the connection.
+    /// Data, or the end of the connection, also if somebody else came to it first.
     Something,
     /// Nothing there; the given waker will be woken.
     Pending,
@@ -66,6 +66,10 @@ impl Shared {
         inner = self.lock();
         inner.now = now;
         inner.machine.handle_received(epoch, buffer, now);
+        if inner.socket.is_none() || inner.machine.epoch() != Some(epoch) {
+            // The connection was left meanwhile: how reading it went is nobody's business.
+            return (inner, Read::Something);
+        }
         let read = match result {
             Poll::Ready(Ok(0)) => inner.end(epoch, Reason::PeerClosed),
             Poll::Ready(Ok(_)) => {
@@ -144,7 +148,7 @@ impl Inner {
     /// The end of reading is reported once nobody is in a write: only then is it known what the
     /// socket took.
     pub(crate) fn report_end(&mut self, now: Instant) {
-        if self.writing.busy {
+        if self.writing.busy.is_some() {
             return;
         }
         if let Some((epoch, reason)) = &self.reading.ended {

@@ -116,8 +116,9 @@ impl Sender {
         self.until(|machine| (machine.written_through() >= through).then_some(())).await;
     }
 
-    /// Waits until the connection is up (at once, if it is), and says which epoch that is. A
-    /// lazy connection does not start by this.
+    /// Waits until the connection is up (at once, if it is), and says which epoch that is. One
+    /// that is down again before this task gets to run is not noticed; the receiver sees every
+    /// epoch. A lazy connection does not start by this.
     ///
     /// # Errors
     /// Why it never will be: it is closed.
@@ -225,6 +226,23 @@ impl Sender {
             }
             listener.await;
         }
+    }
+
+    /// Waits for the first item of a connection whose receiver nobody has yet: it was up, though
+    /// it may be down again.
+    pub(crate) async fn wait_first_item(&self) -> Result<(), Reason> {
+        self.until(|machine| match machine.state() {
+            _ if machine.has_item() => Some(Ok(())),
+            State::Closed => Some(Err(machine.last_error().cloned().unwrap_or(Reason::Closed))),
+            State::Idle
+            | State::Resolving
+            | State::Connecting
+            | State::Handshaking
+            | State::Connected
+            | State::Backoff
+            | State::Draining => None,
+        })
+        .await
     }
 
     /// Waits until `condition` holds of the machine.

@@ -50,8 +50,8 @@ pub(crate) struct Inner {
     called: bool,
     /// When the driver's timer wakes it.
     pub(crate) armed: Option<Instant>,
-    /// What the outbox held when it was last looked at.
-    queued: (usize, usize),
+    /// How many messages had their outcome when it was last looked at.
+    settled: u64,
     /// Who is to be woken once the lock is free.
     woken: Vec<Waker>,
     /// Sends that wait for room.
@@ -79,7 +79,7 @@ impl Shared {
                 driver: None,
                 called: false,
                 armed: None,
-                queued: (0, 0),
+                settled: 0,
                 woken: Vec::new(),
                 waiting_sends: 0,
                 waiting_flushes: 0,
@@ -194,17 +194,18 @@ impl Inner {
             || self.machine.poll_timeout().is_some_and(earlier)
     }
 
-    /// How many sends that wait for room should try again: none unless the outbox has shrunk, so
-    /// that one that tried in vain wakes nobody.
+    /// How many sends that wait for room should try again: none unless messages have left the
+    /// outbox, so that one that tried in vain wakes nobody.
     fn freed(&mut self) -> usize {
-        let (messages, bytes) = self.machine.queued();
-        let (known_messages, known_bytes) = std::mem::replace(&mut self.queued, (messages, bytes));
+        let settled = self.machine.settled();
+        let known = std::mem::replace(&mut self.settled, settled);
         if self.waiting_sends == 0 {
             0
         } else if self.machine.is_ending() || self.machine.state() == State::Closed {
             usize::MAX
-        } else if messages < known_messages || bytes < known_bytes {
-            self.machine.config().max_queued_messages.saturating_sub(messages)
+        } else if settled > known {
+            let limit = self.machine.config().max_queued_messages;
+            limit.saturating_sub(self.machine.queued().0)
         } else {
             0
         }

@@ -25,8 +25,8 @@ const MAX_SLICES: usize = 16;
 pub(crate) struct Writing {
     /// The next send may write for itself.
     pub(crate) may_write: bool,
-    /// Somebody is in a write, with the machine unlocked.
-    pub(crate) busy: bool,
+    /// The connection that somebody is writing to, with the machine unlocked.
+    pub(crate) busy: Option<Epoch>,
     /// Memory for the slices of a write, while nobody is in one.
     slices: Vec<Bytes>,
 }
@@ -78,16 +78,16 @@ impl Inner {
         let mut slices = std::mem::take(&mut self.writing.slices);
         slices.reserve(MAX_SLICES);
         let epoch = self.machine.poll_transmit(&mut slices)?;
-        self.writing.busy = true;
+        self.writing.busy = Some(epoch);
         Some(Loan { epoch, socket, waker, slices })
     }
 
     fn take_back(&mut self, mut loan: Loan, result: Poll<io::Result<usize>>, now: Instant) {
+        let epoch = loan.epoch;
         loan.slices.clear();
         self.writing.slices = loan.slices;
-        self.writing.busy = false;
+        self.writing.busy.take_if(|busy| *busy == epoch);
         self.now = now;
-        let epoch = loan.epoch;
         match result {
             Poll::Ready(Ok(0)) => {
                 let fault = Fault::new("the socket takes no bytes any more");
@@ -110,6 +110,7 @@ impl Inner {
 impl Writing {
     pub(crate) fn end_epoch(&mut self) {
         self.may_write = false;
+        self.busy = None;
     }
 }
 

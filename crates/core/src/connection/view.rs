@@ -69,6 +69,11 @@ impl Connection {
         self.outbox.written_through()
     }
 
+    /// How many messages have their outcome.
+    pub fn settled(&self) -> u64 {
+        self.outbox.settled()
+    }
+
     /// Whether the message with this ticket was admitted and has no outcome yet.
     pub fn is_pending(&self, ticket: Ticket) -> bool {
         self.outbox.is_pending(ticket)
