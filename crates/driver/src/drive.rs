@@ -15,8 +15,8 @@ use rebelay_core::{Action, Epoch, Fault, Instant, State};
 use crate::endpoint::Endpoint;
 use crate::handshake::{Handshake, HandshakeError, OnConnect};
 use crate::options::SocketOptions;
-use crate::reading::{Read, Turn};
 use crate::runtime::{BoxFuture, Socket};
+use crate::shared::reading::{Read, Turn};
 use crate::shared::{Shared, fault};
 
 /// System calls per direction, and rounds of everything, in one poll: then others may run.

@@ -15,12 +15,10 @@ mod handshake;
 mod history;
 pub mod io;
 mod options;
-mod reading;
 mod receiver;
 mod runtime;
 mod sender;
 mod shared;
-mod writing;
 
 pub use config::{Config, ConnectError};
 pub use connect::{connect, open};

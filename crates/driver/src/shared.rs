@@ -2,12 +2,15 @@
 //! and who is to be woken.
 //!
 //! The lock is never held across a system call or an await: whoever wants to read or write takes
-//! the memory for it out of the machine, unlocks, does it, locks, and reports (`reading.rs`,
-//! `writing.rs`). The machine lends to one reader and one writer at a time, so the two need no
+//! the memory for it out of the machine, unlocks, does it, locks, and reports (`reading`,
+//! `writing`). The machine lends to one reader and one writer at a time, so the two need no
 //! locks of their own.
 //!
 //! Whoever changes the machine ends with [`Shared::publish`], which wakes whom the change
 //! concerns: the driver, if the machine has bytes, an action or an earlier timeout for it.
+
+pub(crate) mod reading;
+mod writing;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +21,9 @@ use event_listener::Event;
 use rebelay_core::{Connection, Fault, Instant, State};
 
 use crate::history::History;
-use crate::reading::Reading;
 use crate::runtime::{Runtime, Socket};
-use crate::writing::Writing;
+use reading::Reading;
+use writing::Writing;
 
 pub(crate) struct Shared {
     inner: Mutex<Inner>,

@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use rebelay_core::{Epoch, Fault, Instant, SendError, SendOptions, State, Ticket};
 
+use super::{Guard, Inner, Shared, fault};
 use crate::runtime::Socket;
-use crate::shared::{Guard, Inner, Shared, fault};
 
 /// Slices of one write.
 const MAX_SLICES: usize = 16;

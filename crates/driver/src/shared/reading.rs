@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use rebelay_core::{Epoch, Instant, Item, Reason, State};
 
-use crate::shared::{Guard, Inner, Shared, fault, wake};
+use super::{Guard, Inner, Shared, fault, wake};
 
 #[derive(Default)]
 pub(crate) struct Reading {
