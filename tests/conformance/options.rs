@@ -148,7 +148,7 @@ pub(crate) async fn an_error_of_the_raw_hook_fails_the_attempt<R: Dials>() {
     config.connection.first_connect = FirstConnect::FailFast;
     config.socket.raw(|_| Err(io::Error::other("not today")));
     match soon(R::connect(server.address().into(), config)).await {
-        Err(ConnectError::Failed(Reason::Connect(fault))) => {
+        Err(ConnectError::Failed { reason: Reason::Connect(fault), .. }) => {
             assert_eq!(fault.text, "socket.raw: not today");
         }
         other => panic!("{other:?}"),
@@ -162,7 +162,7 @@ pub(crate) async fn an_address_of_another_host_is_no_place_to_bind<R: Dials>() {
     // RFC 5737: an address for examples, which is nobody's.
     config.socket.bind = Some(SocketAddr::from(([203, 0, 113, 1], 0)));
     match soon(R::connect(server.address().into(), config)).await {
-        Err(ConnectError::Failed(Reason::Connect(fault))) => {
+        Err(ConnectError::Failed { reason: Reason::Connect(fault), .. }) => {
             assert!(fault.text.starts_with("socket.bind: "), "{fault}");
         }
         other => panic!("{other:?}"),

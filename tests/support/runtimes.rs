@@ -147,7 +147,7 @@ impl Runtime for Brought {
     }
 
     async fn connect(endpoint: Endpoint, config: Config) -> Connected {
-        let first = config.connection.first_connect;
+        let (first, target) = (config.connection.first_connect, endpoint.clone());
         let dial = move || {
             let (host, port) = (endpoint.host().to_owned(), endpoint.port());
             async move {
@@ -158,7 +158,8 @@ impl Runtime for Brought {
         let (sender, receiver, driver) = rebelay::io::connect(dial, config)?;
         smol::spawn(driver).detach();
         if first != rebelay::FirstConnect::Lazy {
-            sender.wait_connected().await.map_err(ConnectError::Failed)?;
+            let up = sender.wait_connected().await;
+            up.map_err(|reason| ConnectError::Failed { endpoint: target, reason })?;
         }
         Ok((sender, receiver))
     }

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use rebelay_core::{ConfigError, Reason};
 
+use crate::endpoint::Endpoint;
 use crate::handshake::{Handshake, HandshakeError, OnConnect};
 use crate::options::SocketOptions;
 
@@ -78,8 +79,13 @@ pub enum ConnectError {
     /// driver was dropped.
     ///
     /// [`FirstConnect::FailFast`]: rebelay_core::FirstConnect::FailFast
-    #[error("could not connect: {0}")]
-    Failed(Reason),
+    #[error("could not connect to {endpoint}: {reason}")]
+    Failed {
+        /// Where to.
+        endpoint: Endpoint,
+        /// Why not.
+        reason: Reason,
+    },
     /// There is no runtime of the asked kind on this thread.
     #[error("no {runtime} runtime is running here")]
     NoRuntime {

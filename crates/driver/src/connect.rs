@@ -33,10 +33,12 @@ where
     ConnectError: From<E::Error>,
 {
     let lazy = config.connection.first_connect == FirstConnect::Lazy;
-    let (sender, receiver, driver) = open(runtime, endpoint.try_into()?, config)?;
+    let endpoint = endpoint.try_into()?;
+    let (sender, receiver, driver) = open(runtime, endpoint.clone(), config)?;
     spawn(driver);
     if !lazy {
-        sender.wait_first_item().await.map_err(ConnectError::Failed)?;
+        let up = sender.wait_first_item().await;
+        up.map_err(|reason| ConnectError::Failed { endpoint, reason })?;
     }
     Ok((sender, receiver))
 }
