@@ -118,6 +118,7 @@ mod dial;
 mod error;
 mod event;
 mod inbox;
+mod log;
 mod orders;
 mod outbox;
 mod outcome;

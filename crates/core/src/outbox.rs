@@ -1,7 +1,7 @@
 //! The log of messages that are not finished with, and its cursors.
 //!
 //! ```text
-//!   released      written          written + partial + lent          tail
+//!   released      written          taken + lent                      tail
 //!      │ retained    │ being written          │ untouched             │
 //!      ▼             ▼                        ▼                       ▼
 //!      ├──┬──┬──┬────┼──┬──┬──────────────────┼──┬──┬──┬──┬──┬────────┤
@@ -19,8 +19,8 @@ use bytes::Bytes;
 
 use crate::config::{Config, Overflow, Resend};
 use crate::error::{Refusal, SendError};
+use crate::log::{Entry, Log};
 use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
-use crate::rope::Rope;
 
 /// The most bytes lent to a writer at once: the work of one system call stays bounded.
 const LEND_LIMIT: usize = 512 << 10;
@@ -29,17 +29,13 @@ const LEND_LIMIT: usize = 512 << 10;
 pub(crate) struct Outbox {
     max_messages: usize,
     max_bytes: usize,
-    /// Every message without an outcome, in order of admission.
-    entries: VecDeque<Entry>,
-    /// Their bytes, without gaps.
-    rope: Rope,
+    /// Every message without an outcome.
+    log: Log,
     /// How many entries the socket took whole and the policy retains.
     written: usize,
-    /// Their bytes.
-    written_bytes: usize,
-    /// Bytes of `entries[written]` that the socket took.
-    partial: usize,
-    /// Bytes after those that are out with a writer; their fate is not known.
+    /// The position up to which the socket took bytes: in `written`, the entry.
+    taken: u64,
+    /// Bytes after that which are out with a writer; their fate is not known.
     lent: usize,
     /// The last ticket acknowledged since they were lent: an acknowledgement may overtake the
     /// report of the write, and counts if the socket turns out to have taken the message whole.
@@ -47,18 +43,6 @@ pub(crate) struct Outbox {
     /// Outcomes not yet taken; their runs count against `max_messages`, so they are bounded too.
     settled: VecDeque<Settled>,
     ledger: Ledger,
-}
-
-#[derive(Debug)]
-struct Entry {
-    ticket: Ticket,
-    len: usize,
-    resend: Resend,
-    /// Its last byte was handed to a socket, on this epoch or an earlier one: for ever in doubt
-    /// until it is acknowledged.
-    left_whole: bool,
-    /// It was acknowledged while it was being written again; it is finished, then forgotten.
-    acked: bool,
 }
 
 /// How far a message came on the epoch that ended.
@@ -71,7 +55,7 @@ enum Progress {
 
 impl Resend {
     /// Whether a message waits for an acknowledgement after it is written.
-    const fn retains(self) -> bool {
+    pub(crate) const fn retains(self) -> bool {
         matches!(self, Self::Unacked)
     }
 
@@ -90,11 +74,9 @@ impl Outbox {
         Self {
             max_messages: config.max_queued_messages,
             max_bytes: config.max_queued_bytes,
-            entries: VecDeque::new(),
-            rope: Rope::default(),
+            log: Log::default(),
             written: 0,
-            written_bytes: 0,
-            partial: 0,
+            taken: 0,
             lent: 0,
             acked_ahead: Ticket(0),
             settled: VecDeque::new(),
@@ -104,28 +86,28 @@ impl Outbox {
 
     /// Whether every message has its outcome.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.log.len() == 0
     }
 
     /// Whether a socket took every message whole that has no outcome yet.
     pub(crate) fn is_written(&self) -> bool {
-        self.written == self.entries.len()
+        self.written == self.log.len()
     }
 
     pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
-        self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).is_ok()
+        self.log.index_of(ticket).is_some()
     }
 
     pub(crate) fn settled(&self) -> u64 {
-        self.ledger.admitted - self.entries.len() as u64
+        self.ledger.admitted - self.log.len() as u64
     }
 
     pub(crate) fn messages(&self) -> usize {
-        self.entries.len()
+        self.log.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.rope.len()
+        self.log.bytes()
     }
 
     /// Whether bytes are out with a writer.
@@ -135,17 +117,17 @@ impl Outbox {
 
     /// Whether bytes wait that no writer has.
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.written < self.entries.len() && self.lent == 0
+        self.written < self.log.len() && self.lent == 0
     }
 
     /// The last ticket up to which every message was taken whole by a socket or has an outcome.
     pub(crate) fn written_through(&self) -> Ticket {
-        let waiting = self.entries.get(self.written);
+        let waiting = self.log.entry(self.written);
         Ticket(waiting.map_or(self.ledger.admitted, |entry| entry.ticket.0 - 1))
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        Ledger { pending: self.entries.len() as u64, ..self.ledger }
+        Ledger { pending: self.log.len() as u64, ..self.ledger }
     }
 
     pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
@@ -169,7 +151,8 @@ impl Outbox {
             match overflow {
                 Overflow::DropNewest if self.settled.len() < self.max_messages => {
                     let ticket = self.next_ticket();
-                    self.settle(ticket, failed(Certainty::NotSent, FailCause::Overflow));
+                    let outcome = failed(Certainty::NotSent, FailCause::Overflow);
+                    self.settle(ticket, ticket, outcome);
                     return Ok(ticket);
                 }
                 Overflow::DropOldest if self.make_room(len) => None,
@@ -182,8 +165,7 @@ impl Outbox {
             return Err(SendError { message, refusal });
         }
         let ticket = self.next_ticket();
-        self.rope.push(message);
-        self.entries.push_back(Entry { ticket, len, resend, left_whole: false, acked: false });
+        self.log.push(ticket, resend, message);
         Ok(ticket)
     }
 
@@ -191,7 +173,7 @@ impl Outbox {
     /// time: nothing is lent again before [`taken`](Self::taken) says what became of it.
     pub(crate) fn lend(&mut self, slices: &mut Vec<Bytes>) {
         if self.has_unwritten() {
-            self.lent = self.rope.read(self.written_bytes + self.partial, LEND_LIMIT, slices);
+            self.lent = self.log.read(self.taken, LEND_LIMIT, slices);
         }
     }
 
@@ -199,34 +181,26 @@ impl Outbox {
     pub(crate) fn taken(&mut self, count: usize, epoch: Epoch) {
         let count = count.min(self.lent);
         self.lent = 0;
-        self.partial += count;
-        let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
+        self.taken += count as u64;
         self.ledger.bytes_written += count as u64;
-        let mut released = 0;
-        while let Some(entry) = self.entries.get_mut(self.written) {
-            if self.partial < entry.len {
-                break;
-            }
-            self.partial -= entry.len;
+        let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
+        let whole = self.log.whole_before(self.taken);
+        if !self.log.retains() {
+            self.settle_first(whole, Outcome::Written { epoch });
+            return;
+        }
+        for _ in self.written..whole {
+            let Some(entry) = self.log.entry_mut(self.written) else { return };
             entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
-            if entry.resend.retains() && !entry.acked {
+            if entry.acked {
+                self.remove(self.written, Outcome::Acked);
+            } else if entry.resend.retains() {
                 entry.left_whole = true;
-                self.written_bytes += entry.len;
                 self.written += 1;
             } else {
-                let outcome = if entry.acked { Outcome::Acked } else { Outcome::Written { epoch } };
-                if self.written == 0 {
-                    released += entry.len;
-                    if let Some(entry) = self.entries.pop_front() {
-                        self.settle(entry.ticket, outcome);
-                    }
-                } else {
-                    self.rope.release(core::mem::take(&mut released));
-                    self.remove(self.written, self.written_bytes, outcome);
-                }
+                self.remove(self.written, Outcome::Written { epoch });
             }
         }
-        self.rope.release(released);
     }
 
     /// The connection ended: moves `written` back to the first message that goes out again, and
@@ -245,11 +219,8 @@ impl Outbox {
     /// Settles every message as failed of which the current epoch has no byte yet. The others may
     /// still be finished, and acknowledged.
     pub(crate) fn fail_untouched(&mut self, cause: FailCause) {
-        let touched = self.touched();
-        let end = self.entries.iter().take(touched).map(|entry| entry.len).sum();
-        self.rope.cut(end, self.rope.len() - end);
-        for entry in self.entries.split_off(touched) {
-            self.settle(entry.ticket, entry.given_up(cause));
+        for entry in self.log.truncate(self.touched()) {
+            self.settle(entry.ticket, entry.ticket, entry.given_up(cause));
         }
     }
 
@@ -259,20 +230,18 @@ impl Outbox {
         if self.lent > 0 {
             self.acked_ahead = self.acked_ahead.max(through);
         }
-        let mut touched = self.touched();
-        let (mut index, mut offset) = (0, 0);
-        while let Some(entry) = self.entries.get_mut(index) {
+        let (mut touched, mut index) = (self.touched(), 0);
+        while let Some(entry) = self.log.entry_mut(index) {
             if entry.ticket > through {
                 break;
             }
-            let (being_written, len) = (index >= self.written && index < touched, entry.len);
+            let being_written = index >= self.written && index < touched;
             if entry.left_whole && !being_written {
                 touched -= usize::from(index < touched);
-                self.remove(index, offset, Outcome::Acked);
+                self.remove(index, Outcome::Acked);
             } else {
                 entry.acked = entry.left_whole;
                 index += 1;
-                offset += len;
             }
         }
     }
@@ -287,8 +256,8 @@ impl Outbox {
     }
 
     fn has_room(&self, len: usize) -> bool {
-        self.entries.len() < self.max_messages
-            && self.rope.len() + len <= self.max_bytes
+        self.log.len() < self.max_messages
+            && self.log.bytes() + len <= self.max_bytes
             && self.settled.len() < self.max_messages
     }
 
@@ -296,26 +265,20 @@ impl Outbox {
     /// that would not be enough.
     fn make_room(&mut self, len: usize) -> bool {
         let first = self.touched();
-        let candidates = || self.entries.range(first..).filter(|entry| !entry.left_whole);
-        let droppable: usize = candidates().map(|entry| entry.len).sum();
-        let settled_full = self.settled.len() >= self.max_messages;
-        if settled_full || candidates().next().is_none() {
-            return false;
-        }
-        if self.rope.len() - droppable + len > self.max_bytes {
+        let droppable = |log: &Log, index| log.entry(index).is_some_and(|entry| !entry.left_whole);
+        let candidates = (first..self.log.len()).filter(|index| droppable(&self.log, *index));
+        let sizes = candidates.map(|index| self.log.start(index + 1) - self.log.start(index));
+        let (count, bytes) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+        let too_few = count == 0 || self.log.bytes() - bytes as usize + len > self.max_bytes;
+        if too_few || self.settled.len() >= self.max_messages {
             return false;
         }
         let mut index = first;
-        let mut offset = self.entries.range(..first).map(|entry| entry.len).sum();
-        while let Some(entry) = self.entries.get(index) {
-            if self.entries.len() < self.max_messages && self.rope.len() + len <= self.max_bytes {
-                break;
-            }
-            if entry.left_whole {
-                offset += entry.len;
-                index += 1;
+        while self.log.len() >= self.max_messages || self.log.bytes() + len > self.max_bytes {
+            if droppable(&self.log, index) {
+                self.remove(index, failed(Certainty::NotSent, FailCause::Overflow));
             } else {
-                self.remove(index, offset, failed(Certainty::NotSent, FailCause::Overflow));
+                index += 1;
             }
         }
         true
@@ -323,71 +286,80 @@ impl Outbox {
 
     /// How many entries, from the first, the current epoch has any byte of, or a writer may.
     fn touched(&self) -> usize {
-        let mut reach = self.partial + self.lent;
-        let mut touched = self.written;
-        for entry in self.entries.range(self.written..) {
-            if reach == 0 {
-                break;
-            }
-            reach = reach.saturating_sub(entry.len);
-            touched += 1;
-        }
-        touched
+        self.log.begun_before(self.taken + self.lent as u64)
     }
 
     /// Takes all cursors back to the start and settles the entries that do not go back with
     /// them. What is out with a writer counts as taken: nobody knows better.
     fn end_epoch(&mut self, cause: FailCause, goes_back: impl Fn(Resend, Progress) -> bool) -> u64 {
-        let reach = self.written_bytes + self.partial + self.lent;
-        (self.written, self.written_bytes, self.partial, self.lent) = (0, 0, 0, 0);
+        let reach = self.taken + self.lent as u64;
+        let (whole, touched) = (self.log.whole_before(reach), self.touched());
         let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
-        let (mut index, mut offset, mut start, mut resent) = (0, 0, 0, 0);
-        while let Some(entry) = self.entries.get_mut(index) {
-            let end = start + entry.len;
+        (self.written, self.lent) = (0, 0);
+        let (mut index, mut resent) = (0, 0);
+        for nth in 0..self.log.len() {
+            let Some(entry) = self.log.entry_mut(index) else { break };
             let progress = match () {
-                () if end <= reach => Progress::Whole,
-                () if start < reach => Progress::Partial,
+                () if nth < whole => Progress::Whole,
+                () if nth < touched => Progress::Partial,
                 () => Progress::Untouched,
             };
-            start = end;
             if progress == Progress::Whole {
                 entry.left_whole = true;
                 entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
             }
             if entry.acked {
-                self.remove(index, offset, Outcome::Acked);
+                self.remove(index, Outcome::Acked);
             } else if goes_back(entry.resend, progress) {
                 resent += u64::from(progress != Progress::Untouched);
-                offset += entry.len;
                 index += 1;
             } else {
                 let outcome = entry.given_up(cause);
-                self.remove(index, offset, outcome);
+                self.remove(index, outcome);
             }
         }
+        self.taken = self.log.start(0);
         resent
     }
 
-    /// Takes the entry at `index`, whose bytes start at `offset`, out of the log.
-    fn remove(&mut self, index: usize, offset: usize, outcome: Outcome) {
-        let Some(entry) = self.entries.remove(index) else { return };
-        if index < self.written {
-            self.written -= 1;
-            self.written_bytes -= entry.len;
-        }
-        if offset == 0 {
-            self.rope.release(entry.len);
+    /// Takes the first `count` entries out of the log, all with one outcome.
+    fn settle_first(&mut self, count: usize, outcome: Outcome) {
+        let ticket = |index: usize| self.log.entry(index).map(|entry| entry.ticket);
+        let (Some(first), Some(last)) = (ticket(0), count.checked_sub(1).and_then(ticket)) else {
+            return;
+        };
+        if last.0 - first.0 + 1 == count as u64 {
+            self.settle(first, last, outcome);
         } else {
-            self.rope.cut(offset, entry.len);
+            for index in 0..count {
+                if let Some(entry) = self.log.entry(index) {
+                    self.settle(entry.ticket, entry.ticket, outcome);
+                }
+            }
         }
-        self.settle(entry.ticket, outcome);
+        self.log.release(count);
     }
 
-    fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
-        self.ledger.count(outcome);
+    /// Takes the entry at `index` out of the log.
+    fn remove(&mut self, index: usize, outcome: Outcome) {
+        let was_taken = self.log.start(index) < self.taken;
+        let Some((entry, len)) = self.log.remove(index) else { return };
+        if index > 0 && was_taken {
+            // What came after it has moved up.
+            self.taken -= len as u64;
+        }
+        self.taken = self.taken.max(self.log.start(0));
+        if index < self.written {
+            self.written -= 1;
+        }
+        self.settle(entry.ticket, entry.ticket, outcome);
+    }
+
+    fn settle(&mut self, first: Ticket, last: Ticket, outcome: Outcome) {
+        self.ledger.count(outcome, last.0 - first.0 + 1);
         match self.settled.back_mut() {
-            Some(run) if run.outcome == outcome && run.last.0 + 1 == ticket.0 => run.last = ticket,
-            _ => self.settled.push_back(Settled { first: ticket, last: ticket, outcome }),
+            Some(run) if run.outcome == outcome && run.last.0 + 1 == first.0 => run.last = last,
+            _ => self.settled.push_back(Settled { first, last, outcome }),
         }
     }
 }

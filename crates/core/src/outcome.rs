@@ -135,7 +135,7 @@ impl Ledger {
                 + self.dropped
     }
 
-    pub(crate) fn count(&mut self, outcome: Outcome) {
+    pub(crate) fn count(&mut self, outcome: Outcome, messages: u64) {
         let count = match outcome {
             Outcome::Written { .. } => &mut self.written,
             Outcome::Acked => &mut self.acked,
@@ -143,7 +143,7 @@ impl Ledger {
             Outcome::Failed { certainty: Certainty::NotSent, .. } => &mut self.not_sent,
             Outcome::Failed { certainty: Certainty::InDoubt, .. } => &mut self.in_doubt,
         };
-        *count += 1;
+        *count += messages;
     }
 }
 

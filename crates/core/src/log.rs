@@ -1,0 +1,132 @@
+//! The log of messages: entries in order of admission, and their bytes without gaps.
+//!
+//! Positions are absolute: they count every byte that ever was in front, so a cursor stays true
+//! when the front is released.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::config::Resend;
+use crate::outcome::Ticket;
+use crate::rope::Rope;
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    entries: VecDeque<Entry>,
+    rope: Rope,
+    /// The position of the first byte.
+    base: u64,
+    /// How many entries wait for an acknowledgement once they are written.
+    retaining: usize,
+}
+
+/// A message without an outcome.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) ticket: Ticket,
+    /// The position after its last byte.
+    end: u64,
+    pub(crate) resend: Resend,
+    /// Its last byte was handed to a socket, on this epoch or an earlier one: for ever in doubt
+    /// until it is acknowledged.
+    pub(crate) left_whole: bool,
+    /// It was acknowledged while it was being written again; it is finished, then forgotten.
+    pub(crate) acked: bool,
+}
+
+impl Log {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.rope.len()
+    }
+
+    /// Whether any entry waits for an acknowledgement once it is written.
+    pub(crate) fn retains(&self) -> bool {
+        self.retaining > 0
+    }
+
+    pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: Bytes) {
+        self.rope.push(message);
+        self.retaining += usize::from(resend.retains());
+        let end = self.base + self.rope.len() as u64;
+        self.entries.push_back(Entry { ticket, end, resend, left_whole: false, acked: false });
+    }
+
+    pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
+        self.entries.get(index)
+    }
+
+    pub(crate) fn entry_mut(&mut self, index: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(index)
+    }
+
+    /// The position of the first byte of the entry at `index`, or after the last of all.
+    pub(crate) fn start(&self, index: usize) -> u64 {
+        let before = index.checked_sub(1).and_then(|before| self.entries.get(before));
+        before.map_or(self.base, |before| before.end)
+    }
+
+    /// How many entries lie before `position` whole.
+    pub(crate) fn whole_before(&self, position: u64) -> usize {
+        self.entries.partition_point(|entry| entry.end <= position)
+    }
+
+    /// How many entries begin before `position`.
+    pub(crate) fn begun_before(&self, position: u64) -> usize {
+        let ended = self.entries.partition_point(|entry| entry.end < position);
+        let begun = ended < self.entries.len() && self.start(ended) < position;
+        ended + usize::from(begun)
+    }
+
+    pub(crate) fn index_of(&self, ticket: Ticket) -> Option<usize> {
+        self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).ok()
+    }
+
+    /// Fills `slices`, up to its capacity, with the bytes from `position` on, `limit` at most.
+    /// Returns how many bytes that is.
+    pub(crate) fn read(&mut self, position: u64, limit: usize, slices: &mut Vec<Bytes>) -> usize {
+        self.rope.read((position - self.base) as usize, limit, slices)
+    }
+
+    /// Takes the first `count` entries out.
+    pub(crate) fn release(&mut self, count: usize) {
+        let start = self.start(count);
+        self.rope.release((start - self.base) as usize);
+        self.base = start;
+        for entry in self.entries.drain(..count) {
+            self.retaining -= usize::from(entry.resend.retains());
+        }
+    }
+
+    /// Takes the entry at `index` out. Where it is not the first, those after it move up.
+    pub(crate) fn remove(&mut self, index: usize) -> Option<(Entry, usize)> {
+        let start = self.start(index);
+        let entry = self.entries.remove(index)?;
+        let len = entry.end - start;
+        self.retaining -= usize::from(entry.resend.retains());
+        if index == 0 {
+            self.rope.release(len as usize);
+            self.base = entry.end;
+        } else {
+            self.rope.cut((start - self.base) as usize, len as usize);
+            for later in self.entries.range_mut(index..) {
+                later.end -= len;
+            }
+        }
+        Some((entry, len as usize))
+    }
+
+    /// Takes out all entries but the first `count`.
+    pub(crate) fn truncate(&mut self, count: usize) -> VecDeque<Entry> {
+        let start = (self.start(count) - self.base) as usize;
+        self.rope.cut(start, self.rope.len() - start);
+        let cut = self.entries.split_off(count);
+        self.retaining -= cut.iter().filter(|entry| entry.resend.retains()).count();
+        cut
+    }
+}
