@@ -20,6 +20,7 @@ Usage: cargo run --release -p rebelay-bench -- [OPTIONS]
   --quick        fewer rounds and messages: under a minute
   --rounds N     rounds of every peer on every workload; default 7
   --only TEXT    only the workloads whose name has this in it
+  --peer NAME    only this peer, for a profiler: limit, framed, naive, mutex or rebelay
   --json         one JSON object a workload instead of the table
   --help         this text";
 
@@ -27,6 +28,7 @@ struct Options {
     rounds: usize,
     scale: usize,
     only: String,
+    peers: Vec<Peer>,
     json: bool,
 }
 
@@ -79,7 +81,7 @@ fn run(options: &Options) -> Result<()> {
             let server = server::start(kind, core)?;
             let mut row = Row::new(case);
             for _ in 0..options.rounds {
-                for peer in Peer::ALL {
+                for &peer in &options.peers {
                     // A system call a message: a hundredth of the messages takes as long.
                     let by_one = matches!(peer, Peer::Naive | Peer::Mutex) && size < 1_024;
                     let slow = by_one && !matches!(work, Work::PingPong | Work::Inbound);
@@ -115,7 +117,8 @@ fn measure(peer: Peer, task: Task, multi: bool, core: Option<usize>) -> Result<D
 fn parse() -> Result<Option<Options>> {
     use lexopt::prelude::{Long, Short, Value, ValueExt};
 
-    let mut options = Options { rounds: 7, scale: 1, only: String::new(), json: false };
+    let mut options =
+        Options { rounds: 7, scale: 1, only: String::new(), peers: Peer::ALL.into(), json: false };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -123,6 +126,14 @@ fn parse() -> Result<Option<Options>> {
             Long("quick") => (options.rounds, options.scale) = (3, 4),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
             Long("only") => options.only = parser.value()?.string()?,
+            Long("peer") => {
+                let name = parser.value()?.string()?;
+                options.peers.retain(|peer| peer.name() == name);
+                if options.peers.is_empty() {
+                    let allowed = Peer::ALL.map(Peer::name).join(", ");
+                    return Err(format!("--peer is {name:?}; allowed: {allowed}").into());
+                }
+            }
             Long("json") => options.json = true,
             Short(_) | Long(_) | Value(_) => return Err(argument.unexpected().into()),
         }

@@ -45,12 +45,13 @@ impl Row {
         for peer in Peer::ALL {
             print!("{:>16}", self.figure(peer));
         }
-        println!("{:>9.2}{:>9.2}", self.ratio(Peer::Limit), self.ratio(Peer::Framed));
+        println!("{:>9}{:>9}", self.ratio(Peer::Limit), self.ratio(Peer::Framed));
     }
 
     pub(crate) fn print_json(&self) {
         let peers: Vec<String> = Peer::ALL
             .into_iter()
+            .filter(|peer| !self.figures[*peer as usize].is_empty())
             .map(|peer| {
                 let (low, middle, high) = spread(&self.figures[peer as usize]);
                 let tail = spread(&self.tails[peer as usize]).1;
@@ -72,11 +73,18 @@ impl Row {
     }
 
     /// Ours as a multiple of the peer's: of its rate, or of its time.
-    fn ratio(&self, peer: Peer) -> f64 {
-        spread(&self.figures[Peer::Ours as usize]).1 / spread(&self.figures[peer as usize]).1
+    fn ratio(&self, peer: Peer) -> String {
+        let (ours, theirs) = (&self.figures[Peer::Ours as usize], &self.figures[peer as usize]);
+        if ours.is_empty() || theirs.is_empty() {
+            return "-".into();
+        }
+        format!("{:.2}", spread(ours).1 / spread(theirs).1)
     }
 
     fn figure(&self, peer: Peer) -> String {
+        if self.figures[peer as usize].is_empty() {
+            return "-".into();
+        }
         let (low, middle, high) = spread(&self.figures[peer as usize]);
         if self.is_timed() {
             let tail = spread(&self.tails[peer as usize]).1;

@@ -246,6 +246,10 @@ impl Outbox {
         }
     }
 
+    pub(crate) fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     pub(crate) fn pop_settled(&mut self) -> Option<Settled> {
         self.settled.pop_front()
     }

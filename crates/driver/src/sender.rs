@@ -60,10 +60,11 @@ impl Sender {
     ) -> Result<Ticket, SendError> {
         let message = message.into();
         match self.shared().send(message, options) {
+            Ok(ticket) => Ok(ticket),
             Err(error) if is_full(&error) && self.waits() => {
                 self.send_when_room(error.message, options).await
             }
-            result => result,
+            Err(error) => Err(error),
         }
     }
 

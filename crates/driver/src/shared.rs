@@ -164,6 +164,11 @@ impl Inner {
         if std::mem::replace(&mut self.called, true) { None } else { self.driver.clone() }
     }
 
+    /// Whether the driver was woken and has not looked yet.
+    pub(crate) fn is_called(&self) -> bool {
+        self.called
+    }
+
     /// The driver looks: `waker` is its own from now on. The one before is to be dropped without
     /// the lock: with it may go a task, and with that its handles.
     #[must_use]

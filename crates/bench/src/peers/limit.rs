@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Instant;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
@@ -30,28 +30,62 @@ pub(super) async fn ping_pong(task: Task) -> Result<Vec<u64>> {
 pub(super) async fn rate(task: Task) -> Result<f64> {
     let stream = task.dial().await?;
     let start = Instant::now();
-    let mut left = task.share() * task.producers();
-    let mut batch = BytesMut::with_capacity(BATCH);
-    let (message, mut buffer, mut got) = (task.message(), vec![0; BATCH], 0);
+    let mut outgoing = Outgoing::new(task);
+    let (mut buffer, mut got) = (vec![0; BATCH], 0);
     while got < task.expected() {
-        while left > 0 && batch.len() + task.size <= BATCH {
-            batch.extend_from_slice(&message);
-            left -= 1;
-        }
-        let interest = if batch.is_empty() {
+        let next = outgoing.next();
+        let interest = if next.is_empty() {
             Interest::READABLE
         } else {
             Interest::READABLE | Interest::WRITABLE
         };
         let ready = stream.ready(interest).await?;
-        if ready.is_writable() && !batch.is_empty() {
-            batch.advance(done(stream.try_write(&batch))?.unwrap_or(0));
+        if ready.is_writable() && !next.is_empty() {
+            let count = done(stream.try_write(next))?.unwrap_or(0);
+            outgoing.advance(count);
         }
         if ready.is_readable() {
             got += read(&stream, &mut buffer)?;
         }
     }
     Ok(task.rate_since(start))
+}
+
+/// What is still to be written: small messages copied into a batch, large ones as they are.
+struct Outgoing {
+    message: Bytes,
+    left: usize,
+    batch: BytesMut,
+    large: Bytes,
+}
+
+impl Outgoing {
+    fn new(task: Task) -> Self {
+        let (message, left) = (task.message(), task.share() * task.producers());
+        Self { message, left, batch: BytesMut::with_capacity(BATCH), large: Bytes::new() }
+    }
+
+    fn next(&mut self) -> &[u8] {
+        if self.message.len() >= BATCH {
+            if self.large.is_empty() && self.left > 0 {
+                self.large = self.message.clone();
+                self.left -= 1;
+            }
+            return &self.large;
+        }
+        if self.batch.is_empty() {
+            self.batch.reserve(BATCH);
+            while self.left > 0 && self.batch.len() + self.message.len() <= BATCH {
+                self.batch.extend_from_slice(&self.message);
+                self.left -= 1;
+            }
+        }
+        &self.batch
+    }
+
+    fn advance(&mut self, count: usize) {
+        if self.large.is_empty() { self.batch.advance(count) } else { self.large.advance(count) }
+    }
 }
 
 fn read(stream: &TcpStream, buffer: &mut [u8]) -> Result<usize> {

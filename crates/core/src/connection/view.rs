@@ -29,6 +29,11 @@ impl Connection {
         self.outbox.pop_settled()
     }
 
+    /// Whether [`poll_outcome`](Self::poll_outcome) would give anything.
+    pub fn has_outcome(&self) -> bool {
+        self.outbox.has_settled()
+    }
+
     /// The next event; reading them is optional.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()
