@@ -299,7 +299,7 @@ impl Outbox {
         let reach = self.taken + self.lent as u64;
         let (whole, touched) = (self.log.whole_before(reach), self.touched());
         let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
-        (self.written, self.lent) = (0, 0);
+        (self.written, self.taken, self.lent) = (0, self.log.start(0), 0);
         let (mut index, mut resent) = (0, 0);
         for nth in 0..self.log.len() {
             let Some(entry) = self.log.entry_mut(index) else { break };
@@ -322,7 +322,6 @@ impl Outbox {
                 self.remove(index, outcome);
             }
         }
-        self.taken = self.log.start(0);
         resent
     }
 

@@ -53,6 +53,25 @@ fn g01_bytes_that_come_after_a_cut_begin_with_the_cut_message() {
 }
 
 #[test]
+fn g04_a_message_that_is_given_up_half_written_leaves_its_neighbours_whole() {
+    let mut script = with(Resend::Unacked);
+    script.send("a");
+    let never = SendOptions::resend(Resend::Never);
+    script.send_with("a long one that is given up", never).unwrap();
+    script.send("c");
+    script.write(2);
+    script.disconnect();
+    let given_up = not_sent(FailCause::Disconnected);
+    assert_eq!(script.outcomes(), [(2, given_up)]);
+    script.connect();
+    assert_eq!(script.write(1), "a");
+    script.ack(1);
+    assert_eq!(script.write_all(), "c");
+    script.ack(3);
+    assert_eq!(script.outcomes(), [(1, Outcome::Acked), (3, Outcome::Acked)]);
+}
+
+#[test]
 fn g02_resent_messages_go_before_newer_ones() {
     let mut script = with(Resend::Unacked);
     script.send("a");
