@@ -14,7 +14,7 @@ use crate::tcp::{Read, Side, Tcp};
 /// How long a lookup and a refusal take.
 const ANSWER: Duration = Duration::from_millis(1);
 
-/// Decisions at one instant that no sane machine makes.
+/// Decisions at one instant, without a byte written, that no sane machine makes.
 const RESTLESS: u32 = 1_000;
 
 impl<S: Server> Sim<S> {
@@ -264,6 +264,9 @@ impl<S: Server> Sim<S> {
                 Ok(count) => {
                     if count == 0 {
                         self.decided();
+                    } else {
+                        // Bytes that move are no spinning: there are only so many.
+                        self.restless = 0;
                     }
                     self.blocked = count == 0;
                     self.digest.note(self.now, &count);

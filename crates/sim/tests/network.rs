@@ -5,7 +5,7 @@ mod common;
 
 use common::{link, ms, secs};
 use rebelay_core::{Config, Connection, Instant, Item, Reason};
-use rebelay_sim::{Echo, End, Fate, Network, Peer, Server, Sim, Sink};
+use rebelay_sim::{Echo, End, Fate, Link, Network, Peer, Server, Sim, Sink};
 
 /// A server that does as the first byte says.
 #[derive(Debug, Default)]
@@ -137,4 +137,17 @@ impl Server for Loud {
     fn on_end(&mut self, _: &mut Peer, end: End) {
         self.end = Some(end);
     }
+}
+
+#[test]
+fn a_thousand_bytes_may_leave_one_by_one_at_one_instant() {
+    let mut link = Link::default();
+    link.latency = ms(0);
+    link.bandwidth = None;
+    link.send_buffer = 1;
+    let network = Network::fates([], Fate::Accept(link));
+    let mut sim = Sim::new(Config::default(), network, Sink::default(), 1).unwrap();
+    sim.send(vec![7; 3_000]).unwrap();
+    let arrived = |sim: &Sim<Sink>| sim.server().received(1).len() == 3_000;
+    assert!(sim.run_until(secs(1), arrived));
 }
