@@ -294,6 +294,7 @@ impl Connection {
 
 /// The transitions.
 impl Connection {
+    #[inline]
     fn observe(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }

@@ -50,6 +50,7 @@ impl Log {
         self.retaining > 0
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: Bytes) {
         self.rope.push(message);
         self.retaining += usize::from(resend.retains());
@@ -93,14 +94,13 @@ impl Log {
         self.rope.read((position - self.base) as usize, limit, slices)
     }
 
-    /// Takes the first `count` entries out.
+    /// Takes the first `count` entries out; none of the log may wait for an acknowledgement.
     pub(crate) fn release(&mut self, count: usize) {
         let start = self.start(count);
         self.rope.release((start - self.base) as usize);
         self.base = start;
-        for entry in self.entries.drain(..count) {
-            self.retaining -= usize::from(entry.resend.retains());
-        }
+        debug_assert!(!self.retains(), "retained entries are taken out one by one");
+        self.entries.drain(..count);
     }
 
     /// Takes the entry at `index` out. Where it is not the first, those after it move up.

@@ -134,19 +134,34 @@ impl Outbox {
         &mut self.ledger
     }
 
+    /// Admits `message` at the end of the log, or says why not.
+    ///
+    /// This and what it calls are compiled into the caller: a message that is moved on its way
+    /// waits for its own parts to reach memory, which takes longer than admitting it.
+    #[inline]
     pub(crate) fn admit(
         &mut self,
         message: Bytes,
         resend: Resend,
         overflow: Overflow,
     ) -> Result<Ticket, SendError> {
-        let len = message.len();
-        let refusal = if len == 0 {
-            Some(Refusal::Empty)
-        } else if len > self.max_bytes {
-            Some(Refusal::TooLong { limit: self.max_bytes })
-        } else if self.has_room(len) {
-            None
+        if !message.is_empty() && self.has_room(message.len()) {
+            return Ok(self.push(message, resend));
+        }
+        self.admit_without_room(message, resend, overflow)
+    }
+
+    #[cold]
+    fn admit_without_room(
+        &mut self,
+        message: Bytes,
+        resend: Resend,
+        overflow: Overflow,
+    ) -> Result<Ticket, SendError> {
+        let refusal = if message.is_empty() {
+            Refusal::Empty
+        } else if message.len() > self.max_bytes {
+            Refusal::TooLong { limit: self.max_bytes }
         } else {
             match overflow {
                 Overflow::DropNewest if self.settled.len() < self.max_messages => {
@@ -155,18 +170,15 @@ impl Outbox {
                     self.settle(ticket, ticket, outcome);
                     return Ok(ticket);
                 }
-                Overflow::DropOldest if self.make_room(len) => None,
+                Overflow::DropOldest if self.make_room(message.len()) => {
+                    return Ok(self.push(message, resend));
+                }
                 Overflow::Wait | Overflow::Reject | Overflow::DropOldest | Overflow::DropNewest => {
-                    Some(Refusal::Full)
+                    Refusal::Full
                 }
             }
         };
-        if let Some(refusal) = refusal {
-            return Err(SendError { message, refusal });
-        }
-        let ticket = self.next_ticket();
-        self.log.push(ticket, resend, message);
-        Ok(ticket)
+        Err(SendError { message, refusal })
     }
 
     /// Lends the next bytes to a writer, in up to `slices.capacity()` slices. One writer at a
@@ -252,6 +264,13 @@ impl Outbox {
 
     pub(crate) fn pop_settled(&mut self) -> Option<Settled> {
         self.settled.pop_front()
+    }
+
+    #[inline]
+    fn push(&mut self, message: Bytes, resend: Resend) -> Ticket {
+        let ticket = self.next_ticket();
+        self.log.push(ticket, resend, message);
+        ticket
     }
 
     fn next_ticket(&mut self) -> Ticket {

@@ -31,6 +31,7 @@ impl Rope {
         self.len
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, bytes: Bytes) {
         self.len += bytes.len();
         if bytes.len() < COPY_BELOW {

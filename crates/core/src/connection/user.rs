@@ -14,6 +14,7 @@ impl Connection {
     ///
     /// # Errors
     /// The message, handed back whole, and why it was refused.
+    #[inline]
     pub fn send(
         &mut self,
         message: Bytes,
