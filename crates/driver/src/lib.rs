@@ -14,6 +14,7 @@ mod handle;
 mod handshake;
 mod history;
 pub mod io;
+mod lock;
 mod options;
 mod receiver;
 mod runtime;

@@ -43,7 +43,12 @@ impl Sender {
     /// # Cancel safety
     /// Dropping the future before it is ready leaves no trace of the message.
     pub async fn send(&self, message: impl Into<Bytes>) -> Result<Ticket, SendError> {
-        self.send_with(message, SendOptions::default()).await
+        // Not by way of `send_with`: every future around a future costs a message its moves.
+        let options = SendOptions::default();
+        match self.shared().send(message.into(), options) {
+            Err(error) if is_full(&error) => self.send_when_room(error, options).await,
+            result => result,
+        }
     }
 
     /// [`send`](Self::send), with options of this message.
@@ -58,13 +63,9 @@ impl Sender {
         message: impl Into<Bytes>,
         options: SendOptions,
     ) -> Result<Ticket, SendError> {
-        let message = message.into();
-        match self.shared().send(message, options) {
-            Ok(ticket) => Ok(ticket),
-            Err(error) if is_full(&error) && self.waits() => {
-                self.send_when_room(error.message, options).await
-            }
-            Err(error) => Err(error),
+        match self.shared().send(message.into(), options) {
+            Err(error) if is_full(&error) => self.send_when_room(error, options).await,
+            result => result,
         }
     }
 
@@ -208,21 +209,20 @@ impl Sender {
         self.handle.shared()
     }
 
-    fn waits(&self) -> bool {
-        self.shared().lock().machine.config().overflow == Overflow::Wait
-    }
-
     async fn send_when_room(
         &self,
-        mut message: Bytes,
+        mut full: SendError,
         options: SendOptions,
     ) -> Result<Ticket, SendError> {
+        if self.shared().lock().machine.config().overflow != Overflow::Wait {
+            return Err(full);
+        }
         let _waiting = Waiting::new(self.shared(), |inner| &mut inner.waiting_sends);
         loop {
             // Listening first: room that comes between the try and the wait is not missed.
             let listener = self.shared().room.listen();
-            match self.shared().send(message, options) {
-                Err(error) if is_full(&error) => message = error.message,
+            match self.shared().send(full.message, options) {
+                Err(error) if is_full(&error) => full = error,
                 result => return result,
             }
             listener.await;

@@ -13,20 +13,21 @@ pub(crate) mod reading;
 mod writing;
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use event_listener::Event;
 use rebelay_core::{Connection, Fault, Instant, State};
 
 use crate::history::History;
+use crate::lock::{self, Lock};
 use crate::runtime::{Runtime, Socket};
 use reading::Reading;
 use writing::Writing;
 
 pub(crate) struct Shared {
-    inner: Mutex<Inner>,
+    inner: Lock<Inner>,
     pub(crate) runtime: Arc<dyn Runtime>,
     /// The machine's instant zero.
     origin: std::time::Instant,
@@ -63,7 +64,7 @@ pub(crate) struct Inner {
     pub(crate) waiting_flushes: usize,
 }
 
-pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
+pub(crate) type Guard<'a> = lock::Guard<'a, Inner>;
 
 impl Shared {
     pub(crate) fn new(
@@ -72,7 +73,7 @@ impl Shared {
         origin: std::time::Instant,
     ) -> Self {
         Self {
-            inner: Mutex::new(Inner {
+            inner: Lock::new(Inner {
                 machine,
                 socket: None,
                 reading: Reading::default(),
@@ -96,8 +97,7 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> Guard<'_> {
-        // A panic elsewhere leaves the machine as it was between two of its methods.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
     /// Reads the clock.
