@@ -75,7 +75,7 @@ impl Future for Driver {
                 shared.publish(inner, true);
                 return Poll::Ready(());
             }
-            inner.writing.may_write = true;
+            inner.writing.allow();
             let deadline = inner.machine.poll_timeout().into_iter().chain(this.watch).min();
             let rearm = inner.armed != deadline || this.sleep.is_none();
             inner.armed = deadline;

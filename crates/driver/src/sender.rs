@@ -225,7 +225,9 @@ impl Sender {
                 Err(error) if is_full(&error) => full = error,
                 result => return result,
             }
-            listener.await;
+            if !self.shared().make_room() {
+                listener.await;
+            }
         }
     }
 

@@ -174,6 +174,7 @@ impl Inner {
     #[must_use]
     pub(crate) fn driver_looks(&mut self, waker: &Waker) -> Option<Waker> {
         self.called = false;
+        self.writing.driver_looks();
         if self.driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return None;
         }

@@ -73,7 +73,7 @@ impl Shared {
         let read = match result {
             Poll::Ready(Ok(0)) => inner.end(epoch, Reason::PeerClosed),
             Poll::Ready(Ok(_)) => {
-                inner.writing.may_write = true;
+                inner.writing.allow();
                 Read::Something
             }
             Poll::Ready(Err(error)) => inner.end(epoch, Reason::Io(fault(&error))),

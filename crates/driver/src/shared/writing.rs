@@ -2,8 +2,9 @@
 //!
 //! Bytes wait in the machine until somebody flushes. A `send` flushes from its own task if it
 //! may: `may_write` is set when the driver found nothing to do and when data came in, and taken
-//! by the send that uses it. So the first message of a conversation leaves without a hop, and a
-//! burst is left to one flush of the driver's.
+//! by the send that uses it. So the first message of a conversation leaves without a hop. While
+//! flushes carry several messages each, they are left to the driver: a send that wrote would
+//! only give its own message a system call more.
 //!
 //! The waker of every write is the driver's, whoever writes. So whenever bytes are left and
 //! nobody is writing, either the driver was called or the socket will call it.
@@ -18,13 +19,20 @@ use rebelay_core::{Epoch, Fault, Instant, SendError, SendOptions, State, Ticket}
 use super::{Guard, Inner, Shared, fault};
 use crate::runtime::Socket;
 
+/// System calls that sends make for room before they leave it to the driver: then others may run.
+const HELP: usize = 8;
+
 /// Slices of one write.
 const MAX_SLICES: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Writing {
     /// The next send may write for itself.
-    pub(crate) may_write: bool,
+    may_write: bool,
+    /// System calls that sends made for room since the driver last looked.
+    helped: usize,
+    /// The last flush that finished a message finished several.
+    burst: bool,
     /// The connection that somebody is writing to, with the machine unlocked.
     pub(crate) busy: Option<Epoch>,
     /// Memory for the slices of a write, while nobody is in one.
@@ -65,8 +73,23 @@ impl Shared {
         Ok(ticket)
     }
 
+    /// Writes for room in the outbox. `false`: that is left to somebody else.
+    pub(crate) fn make_room(&self) -> bool {
+        let mut inner = self.lock();
+        if inner.writing.helped == HELP {
+            return false;
+        }
+        let settled = inner.machine.settled();
+        inner = self.flush(inner, 1);
+        inner.writing.helped += 1;
+        let made = inner.machine.settled() > settled;
+        self.publish(inner, false);
+        made
+    }
+
     /// Writes what waits, in at most `rounds` system calls.
     pub(crate) fn flush<'a>(&'a self, mut inner: Guard<'a>, rounds: usize) -> Guard<'a> {
+        let before = inner.machine.written_through().number();
         for _ in 0..rounds {
             let Some(loan) = inner.lend_write() else { break };
             drop(inner);
@@ -74,6 +97,10 @@ impl Shared {
             let now = self.now();
             inner = self.lock();
             inner.take_back(loan, result, now);
+        }
+        let finished = inner.machine.written_through().number().saturating_sub(before);
+        if finished > 0 {
+            inner.writing.burst = finished > 1;
         }
         inner
     }
@@ -124,6 +151,16 @@ impl Inner {
 }
 
 impl Writing {
+    /// The driver looks.
+    pub(crate) fn driver_looks(&mut self) {
+        self.helped = 0;
+    }
+
+    /// Nobody has anything to write just now.
+    pub(crate) fn allow(&mut self) {
+        self.may_write = !self.burst;
+    }
+
     pub(crate) fn end_epoch(&mut self) {
         self.may_write = false;
         self.busy = None;
