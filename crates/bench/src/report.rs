@@ -1,118 +1,170 @@
-//! Medians and ratios: a table on the terminal, or JSON.
+//! What was measured: a table on the terminal, JSON, or a plot.
+//!
+//! A [`Case`] is one workload on one runtime. Whoever measures adds one figure per round, peer and
+//! [`Metric`]; peers and metrics need not be declared, and appear in the order of their first
+//! figure. The first metric is the one that is plotted.
+//!
+//! ```ignore
+//! const RATE: Metric = Metric { name: "requests/s", unit: "/s", better: Better::Higher };
+//! let mut case = Case::new("redis, 1,000 tasks", "current", &["redis-rs", "fred"]);
+//! case.add("fred", RATE, 81_000.0); // the first round
+//! case.add("fred", RATE, 84_000.0); // the second
+//! report::table(&[case]);
+//! ```
 
-use std::fmt;
+mod json;
+mod lines;
+mod plot;
+mod table;
 
-use crate::peers::{Done, Peer};
+pub(crate) use self::json::json;
+pub(crate) use self::plot::svg;
+pub(crate) use self::table::{LEGEND, table};
 
-/// A workload on a flavour of tokio.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Case {
+/// The peer that all others are compared with.
+const OURS: &str = "rebelay";
+
+/// What a figure says.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub(crate) struct Metric {
     pub(crate) name: &'static str,
-    pub(crate) threads: &'static str,
+    /// What the figure counts: `s` for seconds, else a word or sign that is printed behind it.
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
 }
 
-/// What each peer came to in one workload.
-pub(crate) struct Row {
-    case: Case,
-    /// Each round's figure: messages per second, or the median time in seconds.
-    figures: [Vec<f64>; Peer::ALL.len()],
-    /// Each round's 99th percentile in seconds, where single messages were timed.
-    tails: [Vec<f64>; Peer::ALL.len()],
+/// Which figure is the better one.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+    /// It only explains the others: no ratio is taken.
+    Neither,
 }
 
-impl Row {
-    pub(crate) fn new(case: Case) -> Self {
-        Self { case, figures: Default::default(), tails: Default::default() }
+/// One workload on one runtime.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    workload: String,
+    runtime: &'static str,
+    /// The peers that ours is divided by.
+    baselines: &'static [&'static str],
+    peers: Vec<&'static str>,
+    metrics: Vec<Metric>,
+    figures: Vec<Figure>,
+}
+
+#[derive(Clone, Debug)]
+struct Figure {
+    peer: &'static str,
+    metric: &'static str,
+    value: f64,
+}
+
+/// One metric of one peer, over all rounds.
+#[derive(Clone, Debug)]
+struct Spread {
+    /// In the order in which they were added.
+    rounds: Vec<f64>,
+    min: f64,
+    median: f64,
+    max: f64,
+}
+
+impl Case {
+    pub(crate) fn new(
+        workload: impl Into<String>,
+        runtime: &'static str,
+        baselines: &'static [&'static str],
+    ) -> Self {
+        let (peers, metrics, figures) = (Vec::new(), Vec::new(), Vec::new());
+        Self { workload: workload.into(), runtime, baselines, peers, metrics, figures }
     }
 
-    pub(crate) fn add(&mut self, peer: Peer, done: &Done) {
-        let peer = peer as usize;
-        match done {
-            Done::Rate(rate) => self.figures[peer].push(*rate),
-            Done::Times(times) => {
-                // The first tenth warms up.
-                let mut times = times[times.len() / 10..].to_vec();
-                times.sort_unstable();
-                let at = |part: f64| times[(times.len() as f64 * part) as usize] as f64 * 1e-9;
-                self.figures[peer].push(at(0.5));
-                self.tails[peer].push(at(0.99));
-            }
+    /// What `peer` came to in one round.
+    pub(crate) fn add(&mut self, peer: &'static str, metric: Metric, value: f64) {
+        if !self.peers.contains(&peer) {
+            self.peers.push(peer);
         }
-    }
-
-    pub(crate) fn print(&self) {
-        print!("{:<44}", self.case.to_string());
-        for peer in Peer::ALL {
-            print!("{:>16}", self.figure(peer));
+        if !self.metrics.contains(&metric) {
+            self.metrics.push(metric);
         }
-        println!("{:>9}{:>9}", self.ratio(Peer::Limit), self.ratio(Peer::Framed));
+        self.figures.push(Figure { peer, metric: metric.name, value });
     }
 
-    pub(crate) fn print_json(&self) {
-        let peers: Vec<String> = Peer::ALL
-            .into_iter()
-            .filter(|peer| !self.figures[*peer as usize].is_empty())
-            .map(|peer| {
-                let (low, middle, high) = spread(&self.figures[peer as usize]);
-                let tail = spread(&self.tails[peer as usize]).1;
-                let tail =
-                    if self.is_timed() { format!(",\"p99\":{tail:e}") } else { String::new() };
-                let name = peer.name();
-                format!(
-                    "\"{name}\":{{\"min\":{low:e},\"median\":{middle:e},\"max\":{high:e}{tail}}}"
-                )
-            })
-            .collect();
-        let unit = if self.is_timed() { "s" } else { "messages/s" };
-        let (workload, peers) = (self.case, peers.join(","));
-        println!("{{\"workload\":\"{workload}\",\"unit\":\"{unit}\",{peers}}}");
-    }
-
-    fn is_timed(&self) -> bool {
-        self.tails.iter().any(|tails| !tails.is_empty())
+    /// `None`: nothing was added for it.
+    fn spread(&self, peer: &str, metric: Metric) -> Option<Spread> {
+        let figures = self.figures.iter();
+        let of_both = figures.filter(|figure| figure.peer == peer && figure.metric == metric.name);
+        let rounds: Vec<f64> = of_both.map(|figure| figure.value).collect();
+        let mut sorted = rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+        Some(Spread { rounds, min, median: (low + high) / 2.0, max })
     }
 
     /// Ours as a multiple of the peer's: of its rate, or of its time.
-    fn ratio(&self, peer: Peer) -> String {
-        let (ours, theirs) = (&self.figures[Peer::Ours as usize], &self.figures[peer as usize]);
-        if ours.is_empty() || theirs.is_empty() {
-            return "-".into();
+    fn ratio(&self, peer: &str, metric: Metric) -> Option<f64> {
+        if metric.better == Better::Neither {
+            return None;
         }
-        format!("{:.2}", spread(ours).1 / spread(theirs).1)
-    }
-
-    fn figure(&self, peer: Peer) -> String {
-        if self.figures[peer as usize].is_empty() {
-            return "-".into();
-        }
-        let (low, middle, high) = spread(&self.figures[peer as usize]);
-        if self.is_timed() {
-            let tail = spread(&self.tails[peer as usize]).1;
-            return format!("{:.1}/{:.1} µs", middle * 1e6, tail * 1e6);
-        }
-        format!("{:.2} M ±{:.0} %", middle * 1e-6, (high - low) / middle * 50.0)
+        let (ours, theirs) = (self.spread(OURS, metric)?, self.spread(peer, metric)?);
+        Some(ours.median / theirs.median)
     }
 }
 
-pub(crate) fn header() {
-    print!("{:<44}", "messages/s, median of the rounds ± half spread");
-    for peer in Peer::ALL {
-        print!("{:>16}", peer.name());
-    }
-    println!("{:>9}{:>9}", "/limit", "/framed");
-    println!("ping-pong: p50/p99 of one message there and back; a lower ratio is better");
+/// `value` as people read it: three digits, thousands as k, M, G, parts of a second as m, µ, n.
+fn human(value: f64, unit: &str) -> String {
+    let prefixes = [(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ")];
+    let fits = |&&(scale, _): &&(f64, &str)| value >= scale && (unit == "s" || scale >= 1.0);
+    let fallback = if unit == "s" && value > 0.0 { (1e-9, "n") } else { (1.0, "") };
+    let (scale, prefix) = prefixes.iter().find(fits).copied().unwrap_or(fallback);
+    let scaled = value / scale;
+    let digits = if unit == "%" || scaled >= 100.0 { 0 } else { 3 - order(scaled) };
+    let gap = if prefix.is_empty() && unit.starts_with('/') { "" } else { " " };
+    format!("{scaled:.digits$}{gap}{prefix}{unit}")
 }
 
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", self.name, self.threads)
-    }
+/// Digits before the point.
+fn order(value: f64) -> usize {
+    if value >= 10.0 { 2 } else { 1 }
 }
 
-/// The least, the median and the greatest.
-fn spread(figures: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Metric = Metric { name: "p50", unit: "s", better: Better::Lower };
+
+    #[test]
+    fn medians_and_ratios_are_of_all_rounds() {
+        let mut case = Case::new("a", "current", &["limit"]);
+        for (ours, theirs) in [(3.0, 4.0), (1.0, 2.0), (2.0, 9.0)] {
+            case.add(OURS, TIME, ours);
+            case.add("limit", TIME, theirs);
+        }
+        assert_eq!(case.spread(OURS, TIME).map(|spread| spread.median), Some(2.0));
+        assert_eq!(case.ratio("limit", TIME), Some(0.5));
+        assert_eq!(case.ratio("framed", TIME), None);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_in_the_middle() {
+        let mut case = Case::new("a", "current", &[]);
+        for value in [1.0, 2.0, 10.0, 4.0] {
+            case.add(OURS, TIME, value);
+        }
+        assert_eq!(case.spread(OURS, TIME).map(|spread| spread.median), Some(3.0));
+    }
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(human(38_220_000.0, "/s"), "38.2 M/s");
+        assert_eq!(human(0.000_006_41, "s"), "6.41 µs");
+        assert_eq!(human(2.5e-7, "s"), "250 ns");
+        assert_eq!(human(45.4, "%"), "45 %");
+        assert_eq!(human(0.02, "calls"), "0.02 calls");
+        assert_eq!(human(0.0, "s"), "0.00 s");
+    }
 }
