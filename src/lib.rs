@@ -15,8 +15,8 @@ pub use rebelay_driver::{
     BackoffConfig, BoxFuture, Certainty, Config, ConfigError, ConnectError, Driver, Endpoint,
     Epoch, Event, Events, FailCause, Fault, FirstConnect, Handshake, HandshakeError, Item, Jitter,
     Keepalive, Ledger, Outcome, Overflow, Reason, Receiver, RecvTimeout, Refusal, Resend, Runtime,
-    SendError, SendOptions, Sender, SockRef, Socket, SocketOptions, State, Ticket, connect,
-    finish_connect, io, open,
+    SendError, SendOptions, Sender, Sending, SockRef, Socket, SocketOptions, State, Ticket,
+    connect, finish_connect, io, open,
 };
 
 pub use rebelay_core as core;

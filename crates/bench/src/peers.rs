@@ -102,7 +102,13 @@ fn some(count: usize) -> Result<usize> {
 
 /// The way in of a peer that takes messages from many tasks.
 trait Outlet: Clone + Send + 'static {
-    fn send(&self, message: Bytes) -> impl Future<Output = Result<()>> + Send;
+    type Sent: Send;
+    type Error: Into<Box<dyn Error + Send + Sync>> + Send;
+
+    fn send(
+        &self,
+        message: Bytes,
+    ) -> impl Future<Output = std::result::Result<Self::Sent, Self::Error>> + Send;
 }
 
 /// The way out of a peer that hands over what has arrived.

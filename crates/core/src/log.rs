@@ -51,7 +51,7 @@ impl Log {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: Bytes) {
+    pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: &mut Bytes) {
         self.rope.push(message);
         self.retaining += usize::from(resend.retains());
         let end = self.base + self.rope.len() as u64;

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::config::{Config, Overflow, Resend};
-use crate::error::{Refusal, SendError};
+use crate::error::Refusal;
 use crate::log::{Entry, Log};
 use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
 
@@ -134,51 +134,44 @@ impl Outbox {
         &mut self.ledger
     }
 
-    /// Admits `message` at the end of the log, or says why not.
-    ///
-    /// This and what it calls are compiled into the caller: a message that is moved on its way
-    /// waits for its own parts to reach memory, which takes longer than admitting it.
+    /// Admits the message that lies at `message` to the end of the log, or says why not.
     #[inline]
     pub(crate) fn admit(
         &mut self,
-        message: Bytes,
+        message: &mut Bytes,
         resend: Resend,
         overflow: Overflow,
-    ) -> Result<Ticket, SendError> {
-        if !message.is_empty() && self.has_room(message.len()) {
-            return Ok(self.push(message, resend));
+    ) -> Result<Ticket, Refusal> {
+        if message.is_empty() || !self.has_room(message.len()) {
+            return self.admit_without_room(message, resend, overflow);
         }
-        self.admit_without_room(message, resend, overflow)
+        Ok(self.push(message, resend))
     }
 
     #[cold]
     fn admit_without_room(
         &mut self,
-        message: Bytes,
+        message: &mut Bytes,
         resend: Resend,
         overflow: Overflow,
-    ) -> Result<Ticket, SendError> {
-        let refusal = if message.is_empty() {
-            Refusal::Empty
-        } else if message.len() > self.max_bytes {
-            Refusal::TooLong { limit: self.max_bytes }
-        } else {
-            match overflow {
-                Overflow::DropNewest if self.settled.len() < self.max_messages => {
-                    let ticket = self.next_ticket();
-                    let outcome = failed(Certainty::NotSent, FailCause::Overflow);
-                    self.settle(ticket, ticket, outcome);
-                    return Ok(ticket);
-                }
-                Overflow::DropOldest if self.make_room(message.len()) => {
-                    return Ok(self.push(message, resend));
-                }
-                Overflow::Wait | Overflow::Reject | Overflow::DropOldest | Overflow::DropNewest => {
-                    Refusal::Full
-                }
+    ) -> Result<Ticket, Refusal> {
+        if message.is_empty() {
+            return Err(Refusal::Empty);
+        }
+        if message.len() > self.max_bytes {
+            return Err(Refusal::TooLong { limit: self.max_bytes });
+        }
+        match overflow {
+            Overflow::DropNewest if self.settled.len() < self.max_messages => {
+                let ticket = self.next_ticket();
+                self.settle(ticket, ticket, failed(Certainty::NotSent, FailCause::Overflow));
+                Ok(ticket)
             }
-        };
-        Err(SendError { message, refusal })
+            Overflow::DropOldest if self.make_room(message.len()) => Ok(self.push(message, resend)),
+            Overflow::Wait | Overflow::Reject | Overflow::DropOldest | Overflow::DropNewest => {
+                Err(Refusal::Full)
+            }
+        }
     }
 
     /// Lends the next bytes to a writer, in up to `slices.capacity()` slices. One writer at a
@@ -267,7 +260,7 @@ impl Outbox {
     }
 
     #[inline]
-    fn push(&mut self, message: Bytes, resend: Resend) -> Ticket {
+    fn push(&mut self, message: &mut Bytes, resend: Resend) -> Ticket {
         let ticket = self.next_ticket();
         self.log.push(ticket, resend, message);
         ticket

@@ -32,17 +32,17 @@ impl Rope {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: &mut Bytes) {
         self.len += bytes.len();
         if bytes.len() < COPY_BELOW {
             if self.flat.capacity() - self.flat.len() < bytes.len() {
                 self.freeze();
                 self.flat.reserve(FLAT_CAPACITY);
             }
-            self.flat.extend_from_slice(&bytes);
+            self.flat.extend_from_slice(bytes);
         } else {
             self.freeze();
-            self.segments.push_back(bytes);
+            self.segments.push_back(core::mem::take(bytes));
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
         for (number, len) in [3, 2_000, 5, 1_024, 1_023, 7].into_iter().enumerate() {
             let message = alloc::vec![number as u8; len];
             expected.extend_from_slice(&message);
-            rope.push(message.into());
+            rope.push(&mut message.into());
         }
         (rope, expected)
     }
@@ -168,10 +168,10 @@ mod tests {
     #[test]
     fn small_neighbours_leave_as_one_slice_and_long_ones_uncopied() {
         let mut rope = Rope::default();
-        rope.push(Bytes::from_static(b"one"));
-        rope.push(Bytes::from_static(b"two"));
+        rope.push(&mut Bytes::from_static(b"one"));
+        rope.push(&mut Bytes::from_static(b"two"));
         let long = Bytes::from(alloc::vec![7; 4_096]);
-        rope.push(long.clone());
+        rope.push(&mut long.clone());
         let mut slices = Vec::with_capacity(8);
         assert_eq!(rope.read(0, usize::MAX, &mut slices), 6 + 4_096);
         assert_eq!(slices.len(), 2);

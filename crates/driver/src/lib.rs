@@ -19,6 +19,7 @@ mod options;
 mod receiver;
 mod runtime;
 mod sender;
+mod sending;
 mod shared;
 
 pub use config::{Config, ConnectError};
@@ -36,4 +37,5 @@ pub use rebelay_core::{
 pub use receiver::{Receiver, RecvTimeout};
 pub use runtime::{BoxFuture, Runtime, Socket};
 pub use sender::Sender;
+pub use sending::Sending;
 pub use socket2::SockRef;

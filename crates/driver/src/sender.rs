@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use event_listener::EventListener;
 use rebelay_core::{
-    Connection, Epoch, Ledger, Outcome, Overflow, Reason, Refusal, SendError, SendOptions, State,
-    Ticket,
+    Connection, Epoch, Ledger, Outcome, Reason, SendError, SendOptions, State, Ticket,
 };
 
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::history::WaiterKey;
-use crate::shared::{Inner, Shared};
+use crate::sending::Sending;
+use crate::shared::{Shared, Waiting};
 
 /// Sends messages, and watches and ends the connection. Cheap to clone; clones share one
 /// connection. When the last handle of a connection is dropped it is closed.
@@ -42,13 +42,8 @@ impl Sender {
     ///
     /// # Cancel safety
     /// Dropping the future before it is ready leaves no trace of the message.
-    pub async fn send(&self, message: impl Into<Bytes>) -> Result<Ticket, SendError> {
-        // Not by way of `send_with`: every future around a future costs a message its moves.
-        let options = SendOptions::default();
-        match self.shared().send(message.into(), options) {
-            Err(error) if is_full(&error) => self.send_when_room(error, options).await,
-            result => result,
-        }
+    pub fn send(&self, message: impl Into<Bytes>) -> Sending<'_> {
+        self.send_with(message, SendOptions::default())
     }
 
     /// [`send`](Self::send), with options of this message.
@@ -58,15 +53,9 @@ impl Sender {
     ///
     /// # Cancel safety
     /// That of [`send`](Self::send).
-    pub async fn send_with(
-        &self,
-        message: impl Into<Bytes>,
-        options: SendOptions,
-    ) -> Result<Ticket, SendError> {
-        match self.shared().send(message.into(), options) {
-            Err(error) if is_full(&error) => self.send_when_room(error, options).await,
-            result => result,
-        }
+    #[inline]
+    pub fn send_with(&self, message: impl Into<Bytes>, options: SendOptions) -> Sending<'_> {
+        Sending::new(self.shared(), message.into(), options)
     }
 
     /// [`send`](Self::send) without waiting: [`Overflow::Wait`] refuses like
@@ -87,7 +76,9 @@ impl Sender {
         message: impl Into<Bytes>,
         options: SendOptions,
     ) -> Result<Ticket, SendError> {
-        self.shared().send(message.into(), options)
+        let mut message = message.into();
+        let admitted = self.shared().send(&mut message, &options);
+        admitted.map_err(|refusal| SendError { message, refusal })
     }
 
     /// What finally becomes of the message with this ticket. `None`: this connection cannot say,
@@ -209,28 +200,6 @@ impl Sender {
         self.handle.shared()
     }
 
-    async fn send_when_room(
-        &self,
-        mut full: SendError,
-        options: SendOptions,
-    ) -> Result<Ticket, SendError> {
-        if self.shared().lock().machine.config().overflow != Overflow::Wait {
-            return Err(full);
-        }
-        let _waiting = Waiting::new(self.shared(), |inner| &mut inner.waiting_sends);
-        loop {
-            // Listening first: room that comes between the try and the wait is not missed.
-            let listener = self.shared().room.listen();
-            match self.shared().send(full.message, options) {
-                Err(error) if is_full(&error) => full = error,
-                result => return result,
-            }
-            if !self.shared().make_room() {
-                listener.await;
-            }
-        }
-    }
-
     /// Waits for the first item of a connection whose receiver nobody has yet: it was up, though
     /// it may be down again.
     pub(crate) async fn wait_first_item(&self) -> Result<(), Reason> {
@@ -273,29 +242,6 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("state", &self.state()).finish_non_exhaustive()
     }
-}
-
-/// Counts somebody who waits, for as long as it lives.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    count: fn(&mut Inner) -> &mut usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(shared: &'a Shared, count: fn(&mut Inner) -> &mut usize) -> Self {
-        *count(&mut shared.lock()) += 1;
-        Self { shared, count }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        *(self.count)(&mut self.shared.lock()) -= 1;
-    }
-}
-
-fn is_full(error: &SendError) -> bool {
-    error.refusal == Refusal::Full
 }
 
 struct OutcomeOf<'a> {

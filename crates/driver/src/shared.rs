@@ -221,6 +221,25 @@ impl Inner {
     }
 }
 
+/// Counts somebody who waits, for as long as it lives.
+pub(crate) struct Waiting<'a> {
+    shared: &'a Shared,
+    count: fn(&mut Inner) -> &mut usize,
+}
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(shared: &'a Shared, count: fn(&mut Inner) -> &mut usize) -> Self {
+        *count(&mut shared.lock()) += 1;
+        Self { shared, count }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        *(self.count)(&mut self.shared.lock()) -= 1;
+    }
+}
+
 pub(crate) fn fault(error: &io::Error) -> Fault {
     Fault { errno: error.raw_os_error(), text: error.to_string() }
 }

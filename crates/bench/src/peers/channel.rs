@@ -9,7 +9,7 @@ pub(super) async fn run(task: Task, outlet: impl Outlet, mut inlet: impl Inlet) 
     if task.work == Work::PingPong {
         let mut laps = Laps::new(&task);
         for _ in 0..task.count {
-            outlet.send(task.message()).await?;
+            outlet.send(task.message()).await.map_err(Into::into)?;
             receive(&mut inlet, task.size).await?;
             laps.lap();
         }

@@ -1,5 +1,6 @@
 //! A channel to a writer task, a channel from a reader task.
 
+use std::error::Error;
 use std::net::Shutdown;
 
 use bytes::{Bytes, BytesMut};
@@ -127,6 +128,9 @@ impl Decoder for Fixed {
 }
 
 impl Outlet for mpsc::Sender<Bytes> {
+    type Sent = ();
+    type Error = Box<dyn Error + Send + Sync>;
+
     async fn send(&self, message: Bytes) -> Result<()> {
         Ok(self.send(message).await?)
     }

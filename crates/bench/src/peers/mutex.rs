@@ -1,5 +1,6 @@
 //! The writing half behind an async mutex, one write a message.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +18,9 @@ pub(super) async fn run(task: Task) -> Result<Done> {
 }
 
 impl Outlet for Arc<Mutex<OwnedWriteHalf>> {
+    type Sent = ();
+    type Error = Box<dyn Error + Send + Sync>;
+
     async fn send(&self, message: Bytes) -> Result<()> {
         Ok(self.lock().await.write_all(&message).await?)
     }

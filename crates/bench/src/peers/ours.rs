@@ -1,7 +1,7 @@
 //! rebelay, with its defaults: the same on every runtime.
 
 use bytes::Bytes;
-use rebelay::{Config, Item, Receiver, Sender};
+use rebelay::{Config, Item, Receiver, SendError, Sender, Ticket};
 
 use super::{Inlet, Outlet, Result, channel};
 use crate::task::{Done, Task};
@@ -19,9 +19,11 @@ pub(super) async fn run(task: Task) -> Result<Done> {
 }
 
 impl Outlet for Sender {
-    async fn send(&self, message: Bytes) -> Result<()> {
-        self.send(message).await?;
-        Ok(())
+    type Sent = Ticket;
+    type Error = SendError;
+
+    fn send(&self, message: Bytes) -> impl Future<Output = std::result::Result<Ticket, SendError>> {
+        self.send(message)
     }
 }
 

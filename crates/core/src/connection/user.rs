@@ -14,16 +14,34 @@ impl Connection {
     ///
     /// # Errors
     /// The message, handed back whole, and why it was refused.
-    #[inline]
     pub fn send(
         &mut self,
-        message: Bytes,
+        mut message: Bytes,
         options: SendOptions,
         now: Instant,
     ) -> Result<Ticket, SendError> {
+        let admitted = self.send_from(&mut message, &options, now);
+        admitted.map_err(|refusal| SendError { message, refusal })
+    }
+
+    /// [`send`](Self::send) of the message that lies at `message`. One that is refused is left
+    /// there; of one that is admitted it does not matter what is.
+    ///
+    /// This and what it calls are compiled into the caller. A message that is moved on its way
+    /// must wait until its parts have reached memory, and that takes longer than all the rest.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    #[inline]
+    pub fn send_from(
+        &mut self,
+        message: &mut Bytes,
+        options: &SendOptions,
+        now: Instant,
+    ) -> Result<Ticket, Refusal> {
         self.observe(now);
         if self.ending.is_some() || self.state == State::Closed {
-            return Err(SendError { message, refusal: Refusal::Closed });
+            return Err(Refusal::Closed);
         }
         let resend = options.resend.unwrap_or(self.config.resend);
         let ticket = self.outbox.admit(message, resend, self.config.overflow)?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use rebelay_core::{Epoch, Fault, Instant, SendError, SendOptions, State, Ticket};
+use rebelay_core::{Epoch, Fault, Instant, Refusal, SendOptions, State, Ticket};
 
 use super::{Guard, Inner, Shared, fault};
 use crate::runtime::Socket;
@@ -48,29 +48,33 @@ struct Loan {
 }
 
 impl Shared {
-    /// Admits `message`, and writes it if this task may.
-    pub(crate) fn send(&self, message: Bytes, options: SendOptions) -> Result<Ticket, SendError> {
+    /// Admits the message that lies at `message`, and writes it if this task may. A message that
+    /// is refused is left there.
+    pub(crate) fn send(
+        &self,
+        message: &mut Bytes,
+        options: &SendOptions,
+    ) -> Result<Ticket, Refusal> {
         let mut inner = self.lock();
         // Admitting a message to an established connection starts no timer: the time of the
         // last look at the clock will do.
         let connected = inner.machine.state() == State::Connected;
         let now = if connected { inner.now } else { self.now() };
-        // Taken apart at once: moving the whole result costs as much as admitting the message.
-        let ticket = match inner.machine.send(message, options, now) {
-            Ok(ticket) => ticket,
-            Err(error) => {
-                self.publish(inner, false);
-                return Err(error);
-            }
-        };
+        let admitted = inner.machine.send_from(message, options, now);
+        if connected && admitted.is_ok() && inner.is_flushed_by_others() {
+            // Under load a send is this: nobody has to be told.
+            return admitted;
+        }
+        self.tell(inner);
+        admitted
+    }
+
+    /// A message was admitted or refused: writes it if this task may, and tells whom it concerns.
+    fn tell<'a>(&'a self, mut inner: Guard<'a>) {
         if inner.machine.can_transmit() && std::mem::take(&mut inner.writing.may_write) {
             inner = self.flush(inner, 1);
-        } else if connected && inner.is_flushed_by_others() {
-            // Under load a send is this: nobody has to be told.
-            return Ok(ticket);
         }
         self.publish(inner, false);
-        Ok(ticket)
     }
 
     /// Writes for room in the outbox. `false`: that is left to somebody else.
@@ -110,7 +114,8 @@ impl Inner {
     /// Whether whoever writes, or was called to write, will find what was just admitted; and
     /// admitting it settled no other message.
     fn is_flushed_by_others(&self) -> bool {
-        (self.is_called() || !self.machine.can_transmit()) && !self.machine.has_outcome()
+        let left_to_others = self.is_called() && !self.writing.may_write;
+        (left_to_others || !self.machine.can_transmit()) && !self.machine.has_outcome()
     }
 
     fn lend_write(&mut self) -> Option<Loan> {
