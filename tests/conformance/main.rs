@@ -11,6 +11,7 @@ mod support;
 
 mod closing;
 mod endings;
+mod giving_up;
 mod handshakes;
 mod opening;
 mod options;
@@ -70,6 +71,9 @@ macro_rules! tests_on {
                 overload::g12_a_dropped_send_leaves_no_trace
                 overload::g12_a_dropped_send_passes_its_turn_on
                 overload::g12_a_dropped_outcome_cancels_nothing
+                giving_up::g12_whatever_is_given_up_the_stream_is_whole
+                giving_up::g12_a_drain_that_is_given_up_goes_on
+                giving_up::g12_a_close_that_is_given_up_goes_on
                 handshakes::g09_every_epoch_begins_with_the_handshake
                 handshakes::g09_left_over_bytes_reach_the_receiver
                 handshakes::g09_what_the_handshake_gives_back_comes_first

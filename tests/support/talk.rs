@@ -108,6 +108,20 @@ pub async fn waits<F: Future>(mut future: Pin<&mut F>) {
     assert!(pending, "it does not wait");
 }
 
+/// The output of `future` if it is ready within `polls` polls, whoever wakes it; else `None`, and
+/// the future is dropped where it waits.
+pub async fn give_up_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(output) = polled {
+            return Some(output);
+        }
+        smol::future::yield_now().await;
+    }
+    None
+}
+
 /// The output of `future`, which is promised to be quick.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);

@@ -202,9 +202,7 @@ impl Driver {
     fn poll_socket(&mut self, cx: &mut Context<'_>) -> bool {
         let shared = &*self.shared;
         let mut inner = shared.lock();
-        if let Some(epoch) = inner.machine.epoch() {
-            inner.machine.handle_writable(epoch);
-        }
+        inner.look_for_room();
         inner = shared.flush(inner, WRITES);
         let mut moved = inner.machine.can_transmit();
         if let Some(socket) = inner.socket.clone() {

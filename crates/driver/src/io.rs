@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::options::SocketOptions;
 use crate::receiver::Receiver;
 use crate::runtime::{BoxFuture, Runtime, Socket};
 use crate::sender::Sender;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Opens a connection over streams that `dial` makes: a Unix socket, an in-memory duplex, TLS.
 /// `dial` is called for every attempt and gives the two directions of a new stream, from which

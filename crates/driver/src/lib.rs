@@ -14,6 +14,7 @@ mod handle;
 mod handshake;
 mod history;
 pub mod io;
+#[cfg(not(rebelay_shuttle))]
 mod lock;
 mod options;
 mod receiver;
@@ -21,6 +22,7 @@ mod runtime;
 mod sender;
 mod sending;
 mod shared;
+mod sync;
 
 pub use config::{Config, ConnectError};
 pub use connect::{connect, open};

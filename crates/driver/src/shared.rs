@@ -14,15 +14,14 @@ mod writing;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use event_listener::Event;
 use rebelay_core::{Connection, Fault, Instant, State};
 
 use crate::history::History;
-use crate::lock::{self, Lock};
 use crate::runtime::{Runtime, Socket};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{self, Event, Lock};
 use reading::Reading;
 use writing::Writing;
 
@@ -64,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) waiting_flushes: usize,
 }
 
-pub(crate) type Guard<'a> = lock::Guard<'a, Inner>;
+pub(crate) type Guard<'a> = sync::Guard<'a, Inner>;
 
 impl Shared {
     pub(crate) fn new(

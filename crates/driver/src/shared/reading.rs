@@ -188,11 +188,14 @@ impl Reading {
     }
 
     /// The driver needs to read: the peer may have to be read from before it takes more, or the
-    /// connection has failed. A receiver that waits does it for the driver.
-    pub(crate) fn take_turn_back(&mut self) {
-        if self.receiver.is_none() {
+    /// connection has failed. A receiver that waits does it for the driver. `true`: it is the
+    /// driver's turn now, and was not.
+    pub(crate) fn take_turn_back(&mut self) -> bool {
+        let taken = self.turn == Turn::Receiver && self.receiver.is_none();
+        if taken {
             self.turn = Turn::Driver;
         }
+        taken
     }
 
     pub(crate) fn end_epoch(&mut self) {

@@ -35,6 +35,8 @@ pub(crate) struct Writing {
     burst: bool,
     /// The connection that somebody is writing to, with the machine unlocked.
     pub(crate) busy: Option<Epoch>,
+    /// The driver looked while somebody was writing.
+    overtaken: bool,
     /// Memory for the slices of a write, while nobody is in one.
     slices: Vec<Bytes>,
 }
@@ -118,6 +120,14 @@ impl Inner {
         (left_to_others || !self.machine.can_transmit()) && !self.machine.has_outcome()
     }
 
+    /// The driver looks, maybe because the socket takes bytes again.
+    pub(crate) fn look_for_room(&mut self) {
+        if let Some(epoch) = self.machine.epoch() {
+            self.machine.handle_writable(epoch);
+        }
+        self.writing.overtaken = true;
+    }
+
     fn lend_write(&mut self) -> Option<Loan> {
         if !self.machine.can_transmit() {
             return None;
@@ -127,6 +137,7 @@ impl Inner {
         slices.reserve(MAX_SLICES);
         let epoch = self.machine.poll_transmit(&mut slices)?;
         self.writing.busy = Some(epoch);
+        self.writing.overtaken = false;
         Some(Loan { epoch, socket, waker, slices })
     }
 
@@ -144,14 +155,25 @@ impl Inner {
             Poll::Ready(Ok(count)) => self.machine.handle_transmitted(epoch, count, now),
             Poll::Ready(Err(error)) => {
                 self.machine.handle_write_failed(epoch, fault(&error), now);
-                self.reading.take_turn_back();
+                self.let_driver_read();
             }
             Poll::Pending => {
                 self.machine.handle_transmitted(epoch, 0, now);
-                self.reading.take_turn_back();
+                if self.writing.overtaken {
+                    // The wake-up of this write may be spent already.
+                    self.machine.handle_writable(epoch);
+                }
+                self.let_driver_read();
             }
         }
         self.report_end(now);
+    }
+
+    fn let_driver_read(&mut self) {
+        if self.reading.take_turn_back() {
+            let driver = self.call_driver();
+            self.woken.extend(driver);
+        }
     }
 }
 
