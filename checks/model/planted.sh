@@ -39,9 +39,10 @@ plant "bytes that wait call nobody" shared.rs writing::what_two_tasks_send_is_wr
 plant "a driver that was called once is never called again" shared.rs reading::one_task_sends_and_one_receives \
     "self.called = false;" ""
 
-plant "who waits for room tries before it listens" sender.rs writing::who_waits_for_room_gets_it \
-    "let listener = self.shared().room.listen();" "" \
-    "listener.await" "self.shared().room.listen().await"
+plant "who waits for room tries before it listens" sending.rs writing::who_waits_for_room_gets_it \
+    "let room = self.room.get_or_insert_with(|| Room::of(shared));" "" \
+    "ready!(Pin::new(&mut room.listener)" \
+    "let room = self.room.get_or_insert_with(|| Room::of(shared)); ready!(Pin::new(&mut room.listener)"
 
 plant "room is told of only by messages that leave later" shared.rs writing::who_waits_for_room_gets_it \
     "settled > known" "settled > known + 1"
