@@ -5,6 +5,7 @@ mod apart;
 mod options;
 mod os;
 mod peers;
+mod redis;
 mod report;
 mod runtime;
 mod server;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use crate::options::Options;
 use crate::peers::Result;
+use crate::report::Case;
 
 fn main() -> ExitCode {
     let result = options::parse().and_then(|options| match options {
@@ -47,18 +49,20 @@ fn run(options: &Options) -> Result<()> {
         println!("{}", report::LEGEND);
     }
     let mut all = Vec::new();
-    workloads::run(options, |cases| {
+    let mut report = |cases: Vec<Case>| {
         if options.json {
             report::json(&cases)
         } else {
             report::table(&cases)
         }
         all.extend(cases);
-    })?;
+    };
+    workloads::run(options, &mut report)?;
+    report(redis::run(options)?);
     if all.is_empty() {
-        return Err(
-            format!("--only is {:?}: no workload of these peers has that", options.only).into()
-        );
+        let peer = options.peer.as_deref().unwrap_or("any");
+        let only = &options.only;
+        return Err(format!("--only is {only:?}, --peer is {peer:?}: no workload is both").into());
     }
     if let Some(mut plot) = plot {
         plot.write_all(report::svg(&all).as_bytes())?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::peers::{Peer, Result};
+use crate::peers::Result;
 
 pub(crate) const HELP: &str = "\
 Measures rebelay beside other ways to use a TCP connection, on every runtime.
@@ -13,8 +13,8 @@ Usage: cargo run --release -p rebelay-bench -- [OPTIONS]
   --rounds N     rounds of every peer on every workload; default 7, 3 if quick
   --only TEXT    only where the workload and runtime, as in \"inbound 64 B, smol\", have this in
                  them; the runtimes are current and multi (tokio's), smol and async-std
-  --peer NAME    only this peer, for a profiler: limit, framed, naive, mutex, stubborn-io or
-                 rebelay
+  --peer NAME    only this peer, for a profiler: limit, framed, naive, mutex, stubborn-io,
+                 redis-rs, fred or rebelay
   --json         one JSON object a workload and runtime instead of the table
   --svg FILE     also draw what was measured on tokio
   --help         this text";
@@ -24,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) rounds: usize,
     pub(crate) only: String,
-    pub(crate) peers: Vec<Peer>,
+    pub(crate) peer: Option<String>,
     pub(crate) json: bool,
     pub(crate) svg: Option<PathBuf>,
     /// Not for users: the one case that a process of this program asks another for.
@@ -36,6 +36,11 @@ impl Options {
     pub(crate) fn wants(&self, case: &str) -> bool {
         case.contains(&self.only)
     }
+
+    /// Whether to measure this peer.
+    pub(crate) fn wants_peer(&self, name: &str) -> bool {
+        self.peer.as_ref().is_none_or(|peer| peer == name)
+    }
 }
 
 /// `None`: help was asked for.
@@ -43,7 +48,7 @@ pub(crate) fn parse() -> Result<Option<Options>> {
     use lexopt::prelude::{Long, Short, Value, ValueExt};
 
     let (mut quick, mut rounds, mut only) = (false, None, String::new());
-    let (mut peers, mut json, mut svg) = (Peer::ALL.to_vec(), false, None);
+    let (mut peer, mut json, mut svg) = (None, false, None);
     let mut case = None;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -52,7 +57,7 @@ pub(crate) fn parse() -> Result<Option<Options>> {
             Long("quick") => quick = true,
             Long("rounds") => rounds = Some(parser.value()?.parse()?),
             Long("only") => only = parser.value()?.string()?,
-            Long("peer") => peers = named(&parser.value()?.string()?)?,
+            Long("peer") => peer = Some(parser.value()?.string()?),
             Long("json") => json = true,
             Long("case") => case = Some(parser.value()?.string()?),
             Long("svg") => svg = Some(parser.value()?.into()),
@@ -63,15 +68,5 @@ pub(crate) fn parse() -> Result<Option<Options>> {
     if rounds == 0 {
         return Err("--rounds is 0; allowed: 1 or more".into());
     }
-    Ok(Some(Options { quick, rounds, only, peers, json, svg, case }))
-}
-
-fn named(name: &str) -> Result<Vec<Peer>> {
-    match Peer::ALL.into_iter().find(|peer| peer.name() == name) {
-        Some(peer) => Ok(vec![peer]),
-        None => {
-            let allowed = Peer::ALL.map(Peer::name).join(", ");
-            Err(format!("--peer is {name:?}; allowed: {allowed}").into())
-        }
-    }
+    Ok(Some(Options { quick, rounds, only, peer, json, svg, case }))
 }

@@ -54,6 +54,11 @@ mod linux {
         Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
     }
 
+    /// How long all threads of this process have run.
+    pub(crate) fn cpu_time_of_all() -> Option<Duration> {
+        Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok()
+    }
+
     /// Receives into nothing, as tcp(7) has it: the kernel drops the bytes without copying them.
     pub(crate) fn discard(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(stream, buffer, RecvFlags::TRUNC)?.1)
@@ -95,6 +100,10 @@ mod other {
         None
     }
 
+    pub(crate) fn cpu_time_of_all() -> Option<Duration> {
+        None
+    }
+
     pub(crate) fn discard(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         stream.read(buffer)
     }
@@ -106,6 +115,6 @@ mod other {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Pinned, cpu_time, discard, echo};
+pub(crate) use linux::{Pinned, cpu_time, cpu_time_of_all, discard, echo};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Pinned, cpu_time, discard, echo};
+pub(crate) use other::{Pinned, cpu_time, cpu_time_of_all, discard, echo};

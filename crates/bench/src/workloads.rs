@@ -77,7 +77,8 @@ fn wanted(options: &Options) -> Vec<(&'static Workload, Runtime)> {
 }
 
 fn peers(options: &Options, runtime: Runtime) -> Vec<Peer> {
-    options.peers.iter().copied().filter(|peer| peer.runs_on(runtime)).collect()
+    let wanted = |peer: &Peer| options.wants_peer(peer.name()) && peer.runs_on(runtime);
+    Peer::ALL.into_iter().filter(wanted).collect()
 }
 
 impl Workload {
