@@ -8,34 +8,33 @@ use crate::rng::SplitMix64;
 /// Exponential backoff: a ceiling that grows by a factor up to a cap, and a wait drawn below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
-    config: BackoffConfig,
     ceiling: Duration,
     rng: SplitMix64,
 }
 
 impl Backoff {
-    pub(crate) fn new(config: BackoffConfig, seed: u64) -> Self {
-        Self { ceiling: config.initial, config, rng: SplitMix64::new(seed) }
+    pub(crate) fn new(config: &BackoffConfig, seed: u64) -> Self {
+        Self { ceiling: config.initial, rng: SplitMix64::new(seed) }
     }
 
     /// The next wait. Full jitter draws it between the floor and the ceiling, so that clients
     /// that lost one server together do not come back together.
-    pub(crate) fn next_delay(&mut self) -> Duration {
+    pub(crate) fn next_delay(&mut self, config: &BackoffConfig) -> Duration {
         let ceiling = self.ceiling;
-        self.ceiling = ceiling.saturating_mul(self.config.factor).min(self.config.max);
-        let drawn = match self.config.jitter {
+        self.ceiling = ceiling.saturating_mul(config.factor).min(config.max);
+        let drawn = match config.jitter {
             Jitter::None => ceiling,
             Jitter::Full => {
                 let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
                 Duration::from_nanos(self.rng.up_to(nanos))
             }
         };
-        drawn.max(self.config.floor)
+        drawn.max(config.floor)
     }
 
     /// Starts again from the initial ceiling: the connection has proved healthy.
-    pub(crate) fn reset(&mut self) {
-        self.ceiling = self.config.initial;
+    pub(crate) fn reset(&mut self, config: &BackoffConfig) {
+        self.ceiling = config.initial;
     }
 }
 
@@ -43,30 +42,31 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    fn backoff(jitter: Jitter) -> Backoff {
-        Backoff::new(BackoffConfig { jitter, ..BackoffConfig::default() }, 42)
+    fn backoff(jitter: Jitter) -> (Backoff, BackoffConfig) {
+        let config = BackoffConfig { jitter, ..BackoffConfig::default() };
+        (Backoff::new(&config, 42), config)
     }
 
     #[test]
     fn g08_without_jitter_the_wait_doubles_to_the_cap() {
-        let mut backoff = backoff(Jitter::None);
-        let waits: [u128; 11] = core::array::from_fn(|_| backoff.next_delay().as_millis());
+        let (mut backoff, config) = backoff(Jitter::None);
+        let waits: [u128; 11] = core::array::from_fn(|_| backoff.next_delay(&config).as_millis());
         let expected = [100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000];
         assert_eq!(waits, expected);
-        backoff.reset();
-        assert_eq!(backoff.next_delay(), Duration::from_millis(100));
+        backoff.reset(&config);
+        assert_eq!(backoff.next_delay(&config), Duration::from_millis(100));
     }
 
     #[test]
     fn g08_jitter_stays_between_floor_and_ceiling_and_uses_the_range() {
-        let mut backoff = backoff(Jitter::Full);
+        let (mut backoff, config) = backoff(Jitter::Full);
         let mut ceiling = Duration::from_millis(100);
         for _ in 0..10 {
-            let delay = backoff.next_delay();
+            let delay = backoff.next_delay(&config);
             assert!(delay >= Duration::from_millis(10) && delay <= ceiling, "{delay:?}");
             ceiling = (ceiling * 2).min(Duration::from_secs(30));
         }
-        let capped: [Duration; 1_000] = core::array::from_fn(|_| backoff.next_delay());
+        let capped: [Duration; 1_000] = core::array::from_fn(|_| backoff.next_delay(&config));
         let longest = capped.iter().max().copied().unwrap_or_default();
         let shortest = capped.iter().min().copied().unwrap_or_default();
         assert!(longest <= Duration::from_secs(30));
@@ -75,11 +75,11 @@ mod tests {
 
     #[test]
     fn g08_an_outage_of_any_length_never_overflows() {
-        let mut backoff = backoff(Jitter::Full);
-        backoff.config.max = Duration::MAX;
-        backoff.config.factor = u32::MAX;
+        let (mut backoff, mut config) = backoff(Jitter::Full);
+        config.max = Duration::MAX;
+        config.factor = u32::MAX;
         for _ in 0..1_000_000 {
-            assert!(backoff.next_delay() >= backoff.config.floor);
+            assert!(backoff.next_delay(&config) >= config.floor);
         }
     }
 }

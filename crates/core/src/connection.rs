@@ -29,6 +29,8 @@
 mod user;
 mod view;
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use bytes::BytesMut;
@@ -74,7 +76,7 @@ pub enum State {
 /// input, poll until every `poll_*` answers `None`.
 #[derive(Debug)]
 pub struct Connection {
-    config: Config,
+    config: Arc<Config>,
     state: State,
     /// When `state` was entered.
     since: Instant,
@@ -87,10 +89,10 @@ pub struct Connection {
     /// The socket took nothing of what was last offered, and has not said that it would.
     blocked: bool,
     /// Writing on this epoch failed: what was received is still read.
-    write_failed: Option<Reason>,
+    write_failed: Option<Box<Reason>>,
     /// No connection was up yet, and the failure of the first round is the end.
     fail_fast: bool,
-    last_error: Option<Reason>,
+    last_error: Option<Box<Reason>>,
     dial: Dial,
     backoff: Backoff,
     timers: Timers,
@@ -109,11 +111,17 @@ enum Ending {
 }
 
 impl Connection {
-    /// A connection that decides by `config`. `seed` is where its jitter comes from.
+    /// A connection that decides by `config`, which it may share with others. `seed` is where its
+    /// jitter comes from.
     ///
     /// # Errors
     /// The first field of `config` outside its range.
-    pub fn new(config: Config, seed: u64, now: Instant) -> Result<Self, ConfigError> {
+    pub fn new(
+        config: impl Into<Arc<Config>>,
+        seed: u64,
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        let config = config.into();
         config.validate()?;
         let mut connection = Self {
             state: State::Idle,
@@ -126,7 +134,7 @@ impl Connection {
             fail_fast: config.first_connect == FirstConnect::FailFast,
             last_error: None,
             dial: Dial::default(),
-            backoff: Backoff::new(config.backoff.clone(), seed),
+            backoff: Backoff::new(&config.backoff, seed),
             timers: Timers::default(),
             outbox: Outbox::new(&config),
             inbox: Inbox::new(config.max_received_bytes),
@@ -239,7 +247,7 @@ impl Connection {
         self.observe(now);
         if self.state == State::Connected && epoch == self.epoch && self.write_failed.is_none() {
             self.outbox.taken(0, epoch);
-            self.write_failed = Some(Reason::Io(fault));
+            self.write_failed = Some(Box::new(Reason::Io(fault)));
             self.timers.stop(Timer::Stall);
             self.timers.set(Timer::ReadOut, self.now + self.config.read_out_timeout);
         }
@@ -262,7 +270,7 @@ impl Connection {
         if self.is_up() && epoch == self.epoch {
             let first = self.write_failed.take();
             self.leave_epoch(if reason == Reason::PeerClosed {
-                first.unwrap_or(reason)
+                first.map_or(reason, |first| *first)
             } else {
                 reason
             });
@@ -283,7 +291,7 @@ impl Connection {
                 Timer::Backoff => self.resolve(),
                 Timer::Stall => self.leave_epoch(Reason::Stalled),
                 Timer::ReadOut => {
-                    let reason = self.write_failed.take().unwrap_or(Reason::Closed);
+                    let reason = self.write_failed.take().map_or(Reason::Closed, |first| *first);
                     self.leave_epoch(reason);
                 }
                 Timer::Close => self.finish(Reason::Closed),
@@ -338,13 +346,13 @@ impl Connection {
 
     /// Waits for the next round, unless the first was all that was wanted.
     fn back_off(&mut self, reason: Reason) {
-        self.last_error = Some(reason.clone());
+        self.last_error = Some(Box::new(reason.clone()));
         self.enter(State::Backoff);
         self.orders.start_nothing();
         if self.fail_fast && reason != Reason::Reconnect {
             return self.finish(reason);
         }
-        let delay = self.backoff.next_delay();
+        let delay = self.backoff.next_delay(&self.config.backoff);
         self.events.push(Event::BackingOff { delay });
         self.timers.set(Timer::Backoff, self.now + delay);
         self.wind_down();
@@ -378,7 +386,7 @@ impl Connection {
             return;
         }
         if self.now.saturating_since(self.since) >= self.config.backoff.reset_after {
-            self.backoff.reset();
+            self.backoff.reset(&self.config.backoff);
         }
         let (epoch, resent) = (self.epoch, self.outbox.rewind());
         self.inbox.down(epoch, reason.clone());
@@ -421,7 +429,7 @@ impl Connection {
         self.orders.start_nothing();
         self.timers = Timers::default();
         self.enter(State::Closed);
-        self.last_error = Some(reason.clone());
+        self.last_error = Some(Box::new(reason.clone()));
         self.events.push(Event::Closed { reason });
     }
 }

@@ -40,6 +40,9 @@ impl Dial {
     /// The next attempt of this round.
     pub(crate) fn next_attempt(&mut self) -> Option<(u64, SocketAddr)> {
         let address = self.untried.pop_front()?;
+        if self.untried.is_empty() {
+            self.untried = VecDeque::new();
+        }
         self.attempt += 1;
         Some((self.attempt, address))
     }

@@ -141,6 +141,10 @@ impl Events {
         self.ring.push_back(event);
     }
 
+    pub(crate) fn rest(&mut self) {
+        self.ring.shrink_to_fit();
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Event> {
         match core::mem::take(&mut self.lost) {
             0 => self.ring.pop_front(),

@@ -9,7 +9,7 @@ use crate::event::Item;
 use crate::outcome::Epoch;
 
 /// The smallest and the largest buffer lent to a reader; it grows while reads fill it.
-const READ_SIZE: (usize, usize) = (4 << 10, 64 << 10);
+const READ_SIZE: (usize, usize) = (1 << 10, 64 << 10);
 
 /// Items that may wait; more are not read, and epochs without data leave no trace beyond it.
 const MAX_ITEMS: usize = 1_024;
@@ -24,6 +24,8 @@ pub(crate) struct Inbox {
     buffer: BytesMut,
     read_size: usize,
     lent: bool,
+    /// The memory that is lent was made for that, and nothing was ever read into it.
+    fresh: bool,
     /// Nobody will ever take an item: keep none, so that the peer can go on sending and its end
     /// is noticed.
     discard: bool,
@@ -38,6 +40,7 @@ impl Inbox {
             buffer: BytesMut::new(),
             read_size: READ_SIZE.0,
             lent: false,
+            fresh: false,
             discard: false,
         }
     }
@@ -52,7 +55,8 @@ impl Inbox {
         // inbox to lend: then nothing would be read for ever.
         let too_short =
             self.buffer.capacity() < self.read_size / 2 && !self.buffer.try_reclaim(self.read_size);
-        if too_short || self.buffer.capacity() > self.limit {
+        self.fresh = too_short || self.buffer.capacity() > self.limit;
+        if self.fresh {
             self.buffer = BytesMut::with_capacity(self.read_size);
         }
         if self.bytes + self.buffer.capacity() > self.limit {
@@ -65,6 +69,10 @@ impl Inbox {
     /// The reader gives the memory back, with what it read on the current epoch.
     pub(crate) fn accept(&mut self, mut buffer: BytesMut) -> usize {
         self.lent = false;
+        if buffer.is_empty() && self.fresh {
+            // A connection that waits for its first byte in a while holds no memory for it.
+            return 0;
+        }
         let data = buffer.split();
         let filled = buffer.capacity() == 0;
         // Memory beyond the limit could never be lent again.
@@ -79,6 +87,13 @@ impl Inbox {
             self.items.push_back(Item::Data(data.freeze()));
         }
         len
+    }
+
+    /// Gives back what is kept for the next read.
+    pub(crate) fn rest(&mut self) {
+        self.buffer = BytesMut::new();
+        self.items.shrink_to_fit();
+        self.read_size = READ_SIZE.0;
     }
 
     pub(crate) fn up(&mut self, epoch: Epoch) {
@@ -176,6 +191,22 @@ mod tests {
             }
         }
         assert_eq!(up, None);
+    }
+
+    #[test]
+    fn memory_is_kept_only_while_reads_use_it() {
+        let mut inbox = Inbox::new(64 << 10);
+        let read = |inbox: &mut Inbox, count| {
+            let mut buffer = inbox.lend().unwrap_or_default();
+            buffer.put_bytes(7, count);
+            inbox.accept(buffer);
+            inbox.buffer.capacity()
+        };
+        assert_eq!(read(&mut inbox, 0), 0, "nothing was there");
+        assert!(read(&mut inbox, 10) > 0 && read(&mut inbox, 0) > 0, "more may come at once");
+        inbox.rest();
+        assert_eq!(inbox.buffer.capacity(), 0);
+        assert_eq!(read(&mut inbox, 0), 0);
     }
 
     #[test]

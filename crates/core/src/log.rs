@@ -84,6 +84,11 @@ impl Log {
         ended + usize::from(begun)
     }
 
+    /// How many entries have a ticket up to `through`.
+    pub(crate) fn up_to(&self, through: Ticket) -> usize {
+        self.entries.partition_point(|entry| entry.ticket <= through)
+    }
+
     pub(crate) fn index_of(&self, ticket: Ticket) -> Option<usize> {
         self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).ok()
     }
@@ -94,12 +99,21 @@ impl Log {
         self.rope.read((position - self.base) as usize, limit, slices)
     }
 
-    /// Takes the first `count` entries out; none of the log may wait for an acknowledgement.
+    /// Gives back the memory that is kept for entries to come.
+    pub(crate) fn rest(&mut self) {
+        self.entries.shrink_to_fit();
+        self.rope.rest();
+    }
+
+    /// Takes the first `count` entries out.
     pub(crate) fn release(&mut self, count: usize) {
         let start = self.start(count);
         self.rope.release((start - self.base) as usize);
         self.base = start;
-        debug_assert!(!self.retains(), "retained entries are taken out one by one");
+        if self.retains() {
+            let retaining = self.entries.range(..count).filter(|entry| entry.resend.retains());
+            self.retaining -= retaining.count();
+        }
         self.entries.drain(..count);
     }
 

@@ -235,6 +235,10 @@ impl Outbox {
         if self.lent > 0 {
             self.acked_ahead = self.acked_ahead.max(through);
         }
+        // Those in front of `written` all wait for this, and nothing else happens to them.
+        let first = self.log.up_to(through).min(self.written);
+        self.settle_first(first, Outcome::Acked);
+        self.written -= first;
         let (mut touched, mut index) = (self.touched(), 0);
         while let Some(entry) = self.log.entry_mut(index) {
             if entry.ticket > through {
@@ -249,6 +253,12 @@ impl Outbox {
                 index += 1;
             }
         }
+    }
+
+    /// Gives back the memory that is kept for messages to come.
+    pub(crate) fn rest(&mut self) {
+        self.log.rest();
+        self.settled.shrink_to_fit();
     }
 
     pub(crate) fn has_settled(&self) -> bool {

@@ -10,8 +10,9 @@ use bytes::{Bytes, BytesMut};
 /// longer one stays the caller's allocation.
 const COPY_BELOW: usize = 1_024;
 
-/// What a flat buffer starts with.
-const FLAT_CAPACITY: usize = 16 << 10;
+/// The least and the most that a flat buffer has: as much as is queued, so that a lone message
+/// takes little and a long queue few buffers.
+const FLAT_CAPACITY: (usize, usize) = (1 << 10, 64 << 10);
 
 /// An append-only sequence of bytes that can be read from any position, released from the front
 /// and cut anywhere.
@@ -37,12 +38,21 @@ impl Rope {
         if bytes.len() < COPY_BELOW {
             if self.flat.capacity() - self.flat.len() < bytes.len() {
                 self.freeze();
-                self.flat.reserve(FLAT_CAPACITY);
+                let (least, most) = FLAT_CAPACITY;
+                self.flat.reserve(self.len.clamp(least, most));
             }
             self.flat.extend_from_slice(bytes);
         } else {
             self.freeze();
             self.segments.push_back(core::mem::take(bytes));
+        }
+    }
+
+    /// Gives back the memory that is kept for bytes to come.
+    pub(crate) fn rest(&mut self) {
+        self.segments.shrink_to_fit();
+        if self.flat.is_empty() {
+            self.flat = BytesMut::new();
         }
     }
 

@@ -33,27 +33,34 @@ impl Timer {
     ];
 }
 
-/// The deadline of each kind of timer, where it is set.
-#[derive(Clone, Debug, Default)]
+/// The last instant there is: it never comes, or a deadline that saturated there would be due
+/// again and again.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);
+
+/// The deadline of each kind of timer; `NEVER` where it is not set.
+#[derive(Clone, Debug)]
 pub(crate) struct Timers {
-    deadlines: [Option<Instant>; Timer::ALL.len()],
+    deadlines: [Instant; Timer::ALL.len()],
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { deadlines: [NEVER; Timer::ALL.len()] }
+    }
 }
 
 impl Timers {
-    /// Sets `timer`. The last instant there is never comes, or a deadline that saturated there
-    /// would be due again and again.
     pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
-        self.deadlines[timer as usize] = (deadline.as_nanos() < u64::MAX).then_some(deadline);
+        self.deadlines[timer as usize] = deadline;
     }
 
     /// Sets `timer` unless it would run out earlier anyway.
     pub(crate) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
-        let earlier = self.deadlines[timer as usize].map_or(deadline, |set| set.min(deadline));
-        self.set(timer, earlier);
+        self.set(timer, deadline.min(self.deadlines[timer as usize]));
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.deadlines[timer as usize] = None;
+        self.deadlines[timer as usize] = NEVER;
     }
 
     /// Stops every timer but `Close`, which belongs to no connection and no attempt.
@@ -67,14 +74,15 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().copied()
+        self.deadlines.into_iter().min().filter(|deadline| *deadline < NEVER)
     }
 
     /// Takes one timer that is due at `now`, the earliest first.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
         let due = Timer::ALL
             .into_iter()
-            .filter(|timer| self.deadlines[*timer as usize].is_some_and(|at| at <= now))
+            .filter(|timer| self.deadlines[*timer as usize] < NEVER)
+            .filter(|timer| self.deadlines[*timer as usize] <= now)
             .min_by_key(|timer| self.deadlines[*timer as usize])?;
         self.stop(due);
         Some(due)

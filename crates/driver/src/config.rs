@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rebelay_core::{ConfigError, Reason};
 
@@ -65,6 +66,33 @@ impl Config {
             value: self.connection.handshake.to_string(),
             allowed: "what on_connect sets".into(),
         })
+    }
+}
+
+/// A configuration in use. Connections that are opened in a row with equal ones share it.
+pub(crate) struct Settings {
+    pub(crate) connection: Arc<rebelay_core::Config>,
+    pub(crate) socket: SocketOptions,
+    pub(crate) on_connect: Option<OnConnect>,
+}
+
+impl Settings {
+    pub(crate) fn of(config: Config) -> Arc<Self> {
+        static LATEST: Mutex<Weak<Settings>> = Mutex::new(Weak::new());
+        let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(equal) = latest.upgrade().filter(|latest| latest.are(&config)) {
+            return equal;
+        }
+        let Config { connection, socket, on_connect } = config;
+        let settings = Arc::new(Self { connection: Arc::new(connection), socket, on_connect });
+        *latest = Arc::downgrade(&settings);
+        settings
+    }
+
+    fn are(&self, config: &Config) -> bool {
+        *self.connection == config.connection
+            && self.socket == config.socket
+            && self.on_connect == config.on_connect
     }
 }
 

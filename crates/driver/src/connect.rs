@@ -1,11 +1,12 @@
 //! Opening a connection: checks everything, starts the driver, waits as configured.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use rebelay_core::{Connection, FirstConnect, Instant};
 
-use crate::config::{Config, ConnectError};
-use crate::drive::{Driver, Target};
+use crate::config::{Config, ConnectError, Settings};
+use crate::drive::Driver;
 use crate::endpoint::Endpoint;
 use crate::handle::Handle;
 use crate::receiver::Receiver;
@@ -37,7 +38,8 @@ where
     let (sender, receiver, driver) = open(runtime, endpoint.clone(), config)?;
     spawn(driver);
     if !lazy {
-        let up = sender.wait_first_item().await;
+        let shared = receiver.shared();
+        let up = poll_fn(|cx| shared.poll_first_item(cx)).await;
         up.map_err(|reason| ConnectError::Failed { endpoint, reason })?;
     }
     Ok((sender, receiver))
@@ -54,12 +56,12 @@ pub fn open(
 ) -> Result<(Sender, Receiver, Driver), ConnectError> {
     config.validate()?;
     let origin = runtime.now();
-    let machine = Connection::new(config.connection, seed(), Instant::ZERO)?;
+    let settings = Settings::of(config);
+    let machine = Connection::new(Arc::clone(&settings.connection), seed(), Instant::ZERO)?;
     let shared = Arc::new(Shared::new(machine, Arc::new(runtime), origin));
     let handle = Handle::new(Arc::clone(&shared));
     let (sender, receiver) = (Sender::new(handle.clone()), Receiver::new(handle));
-    let target = Target { endpoint, options: config.socket, on_connect: config.on_connect };
-    Ok((sender, receiver, Driver::new(shared, target)))
+    Ok((sender, receiver, Driver::new(shared, endpoint, settings)))
 }
 
 /// A seed that differs between connections and between processes: hash keys are random.

@@ -7,14 +7,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rebelay_core::{Action, Epoch, Fault, Instant, State};
 
+use crate::config::Settings;
 use crate::endpoint::Endpoint;
-use crate::handshake::{Handshake, HandshakeError, OnConnect};
-use crate::options::SocketOptions;
+use crate::handshake::{Handshake, HandshakeError};
 use crate::runtime::{BoxFuture, Socket};
 use crate::shared::reading::{Read, Turn};
 use crate::shared::{Shared, fault};
@@ -24,7 +24,8 @@ const WRITES: usize = 8;
 const READS: usize = 8;
 const ROUNDS: usize = 8;
 
-/// How long a receiver that left keeps its turn to read.
+/// How often the driver looks whether anything moves: a receiver that left keeps its turn to read
+/// for so long, and the connection its memory.
 const WATCH: Duration = Duration::from_millis(100);
 
 /// The task behind a connection. It ends when the connection is closed, also because all its
@@ -32,24 +33,20 @@ const WATCH: Duration = Duration::from_millis(100);
 #[must_use = "nothing happens on the connection unless the driver is spawned or awaited"]
 pub struct Driver {
     shared: Arc<Shared>,
-    target: Target,
-    lookup: Slot<u64, io::Result<Vec<SocketAddr>>>,
-    dial: Slot<u64, io::Result<Arc<dyn Socket>>>,
-    handshake: Slot<Epoch, Result<Handshake, HandshakeError>>,
+    endpoint: Endpoint,
+    settings: Arc<Settings>,
+    attempt: Option<Attempt>,
     shutdown: Option<Arc<dyn Socket>>,
-    /// When to look whether the receiver came back.
+    /// When to look whether anything has moved.
     watch: Option<Instant>,
     sleep: Option<BoxFuture<()>>,
 }
 
-/// Something under way, and what the machine calls it.
-type Slot<K, T> = Option<(K, BoxFuture<T>)>;
-
-/// What is dialled, and how.
-pub(crate) struct Target {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) options: SocketOptions,
-    pub(crate) on_connect: Option<OnConnect>,
+/// What is under way, and what the machine calls it; it orders one at a time.
+enum Attempt {
+    Lookup(u64, BoxFuture<io::Result<Vec<SocketAddr>>>),
+    Dial(u64, BoxFuture<io::Result<Arc<dyn Socket>>>),
+    Handshake(Epoch, BoxFuture<Result<Handshake, HandshakeError>>),
 }
 
 impl Future for Driver {
@@ -62,10 +59,13 @@ impl Future for Driver {
         for _ in 0..ROUNDS {
             this.tell_time();
             this.obey();
-            let reported = this.poll_attempts(cx);
+            let reported = this.poll_attempt(cx).is_ready();
             let moved = this.poll_socket(cx);
             let shared = Arc::clone(&this.shared);
             let mut inner = shared.lock();
+            if reported || moved {
+                inner.reading.stir();
+            }
             if inner.machine.has_action() || reported || moved {
                 shared.publish(inner, true);
                 continue;
@@ -90,17 +90,8 @@ impl Future for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, target: Target) -> Self {
-        Self {
-            shared,
-            target,
-            lookup: None,
-            dial: None,
-            handshake: None,
-            shutdown: None,
-            watch: None,
-            sleep: None,
-        }
+    pub(crate) fn new(shared: Arc<Shared>, endpoint: Endpoint, settings: Arc<Settings>) -> Self {
+        Self { shared, endpoint, settings, attempt: None, shutdown: None, watch: None, sleep: None }
     }
 
     /// Tells the machine the time, and that nobody listens where that is so.
@@ -111,10 +102,9 @@ impl Driver {
             inner.machine.close(now);
         }
         inner.machine.handle_timeout(now);
-        let reading = &mut inner.reading;
-        if reading.watching && self.watch.is_none_or(|at| at <= now) {
+        if inner.reading.watching && self.watch.is_none_or(|at| at <= now) {
             // The first look only starts the watch.
-            let goes_on = self.watch.is_none() || reading.watch();
+            let goes_on = self.watch.is_none() || inner.watch();
             self.watch = goes_on.then(|| now + WATCH);
         }
     }
@@ -126,20 +116,20 @@ impl Driver {
             match action {
                 None => return,
                 Some(Action::Resolve { round }) => {
-                    let lookup = self.shared.runtime.resolve(&self.target.endpoint);
-                    self.lookup = Some((round, lookup));
+                    let lookup = self.shared.runtime.resolve(&self.endpoint);
+                    self.attempt = Some(Attempt::Lookup(round, lookup));
                 }
                 Some(Action::Dial { attempt, address }) => {
-                    let dial = self.shared.runtime.dial(address, &self.target.options);
-                    self.dial = Some((attempt, dial));
+                    let dial = self.shared.runtime.dial(address, &self.settings.socket);
+                    self.attempt = Some(Attempt::Dial(attempt, dial));
                 }
                 Some(Action::Handshake { epoch }) => self.begin_handshake(epoch),
-                Some(Action::Abandon { .. }) => self.dial = None,
+                Some(Action::Abandon { .. }) => self.attempt = None,
                 Some(Action::ShutdownWrite { .. }) => {
                     self.shutdown = self.shared.lock().socket.clone();
                 }
                 Some(Action::CloseSocket { .. }) => {
-                    self.handshake = None;
+                    self.attempt = None;
                     self.shutdown = None;
                     // Closed without the lock: close(2) may take its time.
                     let socket = self.shared.lock().take_socket();
@@ -151,51 +141,59 @@ impl Driver {
 
     fn begin_handshake(&mut self, epoch: Epoch) {
         let socket = self.shared.lock().socket.clone();
-        if let (Some(on_connect), Some(socket)) = (&self.target.on_connect, socket) {
-            self.handshake = Some((epoch, on_connect.begin(Handshake::new(epoch, socket))));
+        if let (Some(on_connect), Some(socket)) = (&self.settings.on_connect, socket) {
+            let handshake = on_connect.begin(Handshake::new(epoch, socket));
+            self.attempt = Some(Attempt::Handshake(epoch, handshake));
         }
     }
 
-    /// Reports what lookups, dials and handshakes came to. `true`: there was something.
-    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> bool {
-        let lookup = poll_slot(&mut self.lookup, cx).map(|(round, result)| {
-            let now = self.shared.now();
-            let mut inner = self.shared.lock();
-            match result {
-                Ok(addresses) => inner.machine.handle_resolved(round, &addresses, now),
-                Err(error) => inner.machine.handle_resolve_failed(round, fault(&error), now),
-            }
-        });
-        let dial = poll_slot(&mut self.dial, cx).map(|(attempt, result)| {
-            let now = self.shared.now();
-            let mut inner = self.shared.lock();
-            match result {
-                Ok(socket) if inner.machine.handle_connected(attempt, now).is_some() => {
-                    inner.socket = Some(socket);
-                }
-                Ok(too_late) => {
-                    drop(inner);
-                    drop(too_late);
-                }
-                Err(error) => inner.machine.handle_connect_failed(attempt, fault(&error), now),
-            }
-        });
-        let handshake = poll_slot(&mut self.handshake, cx).map(|(epoch, result)| {
-            let now = self.shared.now();
-            let mut inner = self.shared.lock();
-            match result {
-                Ok(io) => {
-                    inner.machine.handle_handshaken(epoch, now);
-                    inner.machine.handle_received(epoch, io.into_received(), now);
-                }
-                Err(error) => {
-                    let fault =
-                        error.downcast_ref().map_or_else(|| Fault::new(error.to_string()), fault);
-                    inner.machine.handle_handshake_failed(epoch, fault, now);
+    /// Reports what a lookup, a dial or a handshake came to. `Ready`: there was something.
+    fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.attempt {
+            None => return Poll::Pending,
+            Some(Attempt::Lookup(round, lookup)) => {
+                let result = ready!(lookup.as_mut().poll(cx));
+                let now = self.shared.now();
+                let machine = &mut self.shared.lock().machine;
+                match result {
+                    Ok(addresses) => machine.handle_resolved(*round, &addresses, now),
+                    Err(error) => machine.handle_resolve_failed(*round, fault(&error), now),
                 }
             }
-        });
-        lookup.is_some() || dial.is_some() || handshake.is_some()
+            Some(Attempt::Dial(attempt, dial)) => {
+                let result = ready!(dial.as_mut().poll(cx));
+                let now = self.shared.now();
+                let mut inner = self.shared.lock();
+                match result {
+                    Ok(socket) if inner.machine.handle_connected(*attempt, now).is_some() => {
+                        inner.socket = Some(socket);
+                    }
+                    Ok(too_late) => {
+                        drop(inner);
+                        drop(too_late);
+                    }
+                    Err(error) => inner.machine.handle_connect_failed(*attempt, fault(&error), now),
+                }
+            }
+            Some(Attempt::Handshake(epoch, handshake)) => {
+                let result = ready!(handshake.as_mut().poll(cx));
+                let now = self.shared.now();
+                let machine = &mut self.shared.lock().machine;
+                match result {
+                    Ok(io) => {
+                        machine.handle_handshaken(*epoch, now);
+                        machine.handle_received(*epoch, io.into_received(), now);
+                    }
+                    Err(error) => {
+                        let text = || Fault::new(error.to_string());
+                        let fault = error.downcast_ref().map_or_else(text, fault);
+                        machine.handle_handshake_failed(*epoch, fault, now);
+                    }
+                }
+            }
+        }
+        self.attempt = None;
+        Poll::Ready(())
     }
 
     /// Writes, reads where it is the driver's turn, and shuts down. `true`: bytes may be left.
@@ -266,19 +264,6 @@ impl Driver {
     }
 }
 
-/// Takes the future out of `slot` if it is done.
-fn poll_slot<K: Copy, T>(slot: &mut Slot<K, T>, cx: &mut Context<'_>) -> Option<(K, T)> {
-    let (key, future) = slot.as_mut()?;
-    let key = *key;
-    match future.as_mut().poll(cx) {
-        Poll::Ready(output) => {
-            *slot = None;
-            Some((key, output))
-        }
-        Poll::Pending => None,
-    }
-}
-
 impl Drop for Driver {
     fn drop(&mut self) {
         let now = self.shared.now();
@@ -299,6 +284,6 @@ impl Drop for Driver {
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("endpoint", &self.target.endpoint).finish_non_exhaustive()
+        f.debug_struct("Driver").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }

@@ -191,6 +191,13 @@ impl OnConnect {
     }
 }
 
+/// The same closure, not one that does the same.
+impl PartialEq for OnConnect {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for OnConnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OnConnect(..)")

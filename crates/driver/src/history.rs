@@ -81,6 +81,10 @@ impl History {
     pub(crate) fn forget(&mut self, key: WaiterKey) {
         self.waiters.remove(&key);
     }
+
+    pub(crate) fn rest(&mut self) {
+        self.runs.shrink_to_fit();
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rebelay_core::ConfigError;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Options of the TCP socket. `None` leaves the operating system's default.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SocketOptions {
     /// `TCP_NODELAY`: small writes leave at once. Default: on.
@@ -45,7 +45,15 @@ pub struct Keepalive {
     pub retries: u32,
 }
 
-type RawHook = Arc<dyn Fn(SockRef<'_>) -> io::Result<()> + Send + Sync>;
+#[derive(Clone)]
+struct RawHook(Arc<dyn Fn(SockRef<'_>) -> io::Result<()> + Send + Sync>);
+
+/// The same hook, not one that does the same.
+impl PartialEq for RawHook {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
 
 impl SocketOptions {
     /// Runs `hook` on every new socket, after all other options and before it connects: for what
@@ -54,7 +62,7 @@ impl SocketOptions {
     where
         F: Fn(SockRef<'_>) -> io::Result<()> + Send + Sync + 'static,
     {
-        self.raw = Some(Arc::new(hook));
+        self.raw = Some(RawHook(Arc::new(hook)));
     }
 
     /// Checks every field against its documented range.
@@ -137,7 +145,7 @@ impl SocketOptions {
         if let Some(bind) = self.bind {
             named("bind", socket.bind(&bind.into()))?;
         }
-        self.raw.as_ref().map_or(Ok(()), |hook| named("raw", hook(SockRef::from(socket))))
+        self.raw.as_ref().map_or(Ok(()), |hook| named("raw", (hook.0)(SockRef::from(socket))))
     }
 }
 

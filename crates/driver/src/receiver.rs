@@ -10,6 +10,7 @@ use futures_core::Stream;
 use rebelay_core::Item;
 
 use crate::handle::Handle;
+use crate::shared::Shared;
 
 /// Receives the connection's one ordered stream of items: `Up` of an epoch, its data, its
 /// `Down`, `Up` of the next. Dropping it throws away whatever arrives from then on.
@@ -29,6 +30,10 @@ pub struct RecvTimeout;
 impl Receiver {
     pub(crate) fn new(handle: Handle) -> Self {
         Self { handle }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        self.handle.shared()
     }
 
     /// The next item; `None` when the connection is closed and all items were taken.

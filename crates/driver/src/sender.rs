@@ -200,23 +200,6 @@ impl Sender {
         self.handle.shared()
     }
 
-    /// Waits for the first item of a connection whose receiver nobody has yet: it was up, though
-    /// it may be down again.
-    pub(crate) async fn wait_first_item(&self) -> Result<(), Reason> {
-        self.until(|machine| match machine.state() {
-            _ if machine.has_item() => Some(Ok(())),
-            State::Closed => Some(Err(machine.last_error().cloned().unwrap_or(Reason::Closed))),
-            State::Idle
-            | State::Resolving
-            | State::Connecting
-            | State::Handshaking
-            | State::Connected
-            | State::Backoff
-            | State::Draining => None,
-        })
-        .await
-    }
-
     /// Waits until `condition` holds of the machine.
     async fn until<T>(&self, condition: impl Fn(&Connection) -> Option<T>) -> T {
         let mut listener: Option<EventListener> = None;

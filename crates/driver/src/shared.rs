@@ -134,7 +134,9 @@ impl Shared {
         if freed > 0 {
             self.room.notify(freed);
         }
-        if changed {
+        // Whoever comes to listen after this looks at the machine once more. Telling nobody would
+        // cost the connection a list of listeners.
+        if changed && self.changed.total_listeners() > 0 {
             self.changed.notify(usize::MAX);
         }
         woken.into_iter().for_each(Waker::wake);

@@ -40,6 +40,11 @@ mod event {
             self.event.listen()
         }
 
+        pub(crate) fn total_listeners(&self) -> usize {
+            self.let_others_run();
+            self.event.total_listeners()
+        }
+
         pub(crate) fn notify(&self, count: usize) {
             self.let_others_run();
             self.event.notify(count);

@@ -61,7 +61,7 @@ impl Connection {
 
     /// Why the last attempt failed or the last connection ended.
     pub fn last_error(&self) -> Option<&Reason> {
-        self.last_error.as_ref()
+        self.last_error.as_deref()
     }
 
     /// Every message, counted once.

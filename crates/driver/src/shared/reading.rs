@@ -3,8 +3,8 @@
 //! The task that waits in `recv` reads for itself: the waker of the socket is then its own, and
 //! no other task is woken for a message. It keeps that turn when it leaves, because it mostly
 //! comes back at once. So that the end of the connection is noticed even if it does not, the
-//! driver watches: every now and then it looks whether the receiver was there since, and takes
-//! the turn back if not.
+//! driver watches: every now and then it looks whether anything moved since, and if not it takes
+//! the turn back and lets the connection rest: an idle one holds no buffers.
 
 use std::task::{Context, Poll, Waker};
 
@@ -17,14 +17,14 @@ pub(crate) struct Reading {
     pub(crate) turn: Turn,
     /// The waker of the task that waits in `recv`.
     pub(crate) receiver: Option<Waker>,
-    /// The receiver was there since the driver last looked.
+    /// Something moved since the driver last looked.
     seen: bool,
-    /// The driver will look whether the receiver comes back.
+    /// The driver will look again.
     pub(crate) watching: bool,
     /// The driver left bytes unread because the inbox was full.
     pub(crate) paused: bool,
     /// Reading came to this end, which the machine learns once nobody is writing.
-    ended: Option<(Epoch, Reason)>,
+    ended: Option<Box<(Epoch, Reason)>>,
 }
 
 /// Whose task reads the socket.
@@ -111,6 +111,23 @@ impl Shared {
         item
     }
 
+    /// Waits for the first item, for a receiver that nobody has yet: the connection was up, though
+    /// it may be down again.
+    pub(crate) fn poll_first_item(&self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        let mut inner = self.lock();
+        if inner.machine.has_item() {
+            return Poll::Ready(Ok(()));
+        }
+        if inner.machine.state() == State::Closed {
+            let reason = inner.machine.last_error().cloned();
+            return Poll::Ready(Err(reason.unwrap_or(Reason::Closed)));
+        }
+        let former = inner.reading.receiver.replace(cx.waker().clone());
+        drop(inner);
+        drop(former);
+        Poll::Pending
+    }
+
     /// The next item that was read already.
     pub(crate) fn try_recv(&self) -> Option<Item> {
         let mut inner = self.lock();
@@ -151,13 +168,28 @@ impl Inner {
         if self.writing.busy.is_some() {
             return;
         }
-        if let Some((epoch, reason)) = &self.reading.ended {
+        if let Some(ended) = &self.reading.ended {
+            let (epoch, reason) = &**ended;
             self.machine.handle_disconnected(*epoch, reason.clone(), now);
         }
     }
 
+    /// The driver looks whether anything moved. If not, it takes the turn of a receiver that did
+    /// not come back, and the connection rests. `true`: it must look again.
+    pub(crate) fn watch(&mut self) -> bool {
+        let seen = std::mem::take(&mut self.reading.seen);
+        self.reading.watching = seen;
+        if !seen {
+            self.reading.take_turn_back();
+            self.machine.rest();
+            self.history.rest();
+            self.writing.rest();
+        }
+        seen
+    }
+
     fn end(&mut self, epoch: Epoch, reason: Reason) -> Read {
-        self.reading.ended = Some((epoch, reason));
+        self.reading.ended = Some(Box::new((epoch, reason)));
         self.report_end(self.now);
         Read::Something
     }
@@ -175,16 +207,10 @@ impl Inner {
 }
 
 impl Reading {
-    /// The driver looks whether the receiver comes back, and takes its turn if it does not.
-    /// `true`: it must look again.
-    pub(crate) fn watch(&mut self) -> bool {
-        let waits = self.receiver.is_some();
-        let seen = std::mem::take(&mut self.seen);
-        self.watching = self.turn == Turn::Receiver && !waits && seen;
-        if !seen {
-            self.take_turn_back();
-        }
-        self.watching
+    /// Something moved in the driver's task.
+    pub(crate) fn stir(&mut self) {
+        self.seen = true;
+        self.watching = true;
     }
 
     /// The driver needs to read: the peer may have to be read from before it takes more, or the

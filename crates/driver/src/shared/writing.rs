@@ -75,6 +75,12 @@ impl Shared {
     fn tell<'a>(&'a self, mut inner: Guard<'a>) {
         if inner.machine.can_transmit() && std::mem::take(&mut inner.writing.may_write) {
             inner = self.flush(inner, 1);
+            if !inner.reading.watching {
+                // The driver lets the connection rest once nothing has moved for a while.
+                inner.reading.stir();
+                let driver = inner.call_driver();
+                inner.woken.extend(driver);
+            }
         }
         self.publish(inner, false);
     }
@@ -186,6 +192,10 @@ impl Writing {
     /// Nobody has anything to write just now.
     pub(crate) fn allow(&mut self) {
         self.may_write = !self.burst;
+    }
+
+    pub(crate) fn rest(&mut self) {
+        self.slices = Vec::new();
     }
 
     pub(crate) fn end_epoch(&mut self) {
