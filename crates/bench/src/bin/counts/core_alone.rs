@@ -1,6 +1,8 @@
 //! Instructions of each message in the core alone: sent, written in batches as a driver does it,
 //! released, its outcome taken.
 
+use std::hint::black_box;
+
 use bytes::Bytes;
 use rebelay_core::{Config, Connection, Instant, Resend, SendOptions, State};
 
@@ -48,13 +50,14 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     if *resend == "unacked" {
         config.resend = Resend::Unacked;
     }
-    let now = Instant::ZERO;
+    let (now, options) = (Instant::ZERO, black_box(SendOptions::default()));
     let mut connection = connected(config, now)?;
     let mut slices = Vec::with_capacity(SLICES);
     for _ in 0..batches {
         let mut last = None;
         for _ in 0..batch {
-            last = Some(connection.send(MESSAGE, SendOptions::default(), now)?);
+            let sent = connection.send_from(&mut black_box(MESSAGE), &options, now);
+            last = Some(sent.map_err(|refusal| format!("refused: {refusal}"))?);
         }
         while let Some(epoch) = connection.poll_transmit(&mut slices) {
             let taken = slices.iter().map(Bytes::len).sum();
