@@ -83,8 +83,7 @@ fn offered(messages: &[Bytes], most: usize) -> Vec<(usize, usize)> {
         sender.close().await
     };
     smol::future::block_on(zip(driver, client));
-    let offers = offers.lock().unwrap().clone();
-    offers
+    offers.lock().unwrap().clone()
 }
 
 #[test]
@@ -99,13 +98,13 @@ fn the_rest_of_a_long_message_is_offered_from_the_callers_memory_too() {
     const PART: usize = 24 << 10;
     let message = Bytes::from(vec![7; 64 << 10]);
     let at = |start: usize| (message.as_ptr() as usize + start, message.len() - start);
-    assert_eq!(offered(&[message.clone()], PART), [at(0), at(PART), at(2 * PART)]);
+    assert_eq!(offered(std::slice::from_ref(&message), PART), [at(0), at(PART), at(2 * PART)]);
 }
 
 #[test]
 fn a_short_message_is_copied() {
     let message = Bytes::from(vec![7; 64]);
-    let offers = offered(&[message.clone()], usize::MAX);
+    let offers = offered(std::slice::from_ref(&message), usize::MAX);
     assert_eq!(offers.len(), 1);
     assert_ne!(offers[0].0, message.as_ptr() as usize);
 }
