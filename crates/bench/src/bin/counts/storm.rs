@@ -1,7 +1,8 @@
 //! The reconnect storm: the server of thousands of connections is killed and started again.
 //!
-//! Every connection sends numbered messages before, during and after the outage, each to be
-//! resent until its echo acknowledges it. In each epoch the echoes must count up by one from a
+//! There are two outages: one while nothing is to be sent, as for the loops that ours is compared
+//! with, and one with messages queued. Every connection sends numbered messages before, between,
+//! during and after them, each to be resent until its echo acknowledges it. In each epoch the echoes must count up by one from a
 //! number that is not above the next expected: nothing lost, nothing out of order, nothing twice
 //! but what was sent again.
 
@@ -20,7 +21,7 @@ const CONNECTIONS: usize = 5_000;
 const ROUNDS: usize = 3;
 const OUTAGE: Duration = Duration::from_millis(300);
 
-/// Messages of each connection before, during and after the outage.
+/// Messages of each connection at a time.
 const MESSAGES: u64 = 4;
 
 pub(crate) fn report() -> Result<()> {
@@ -28,14 +29,17 @@ pub(crate) fn report() -> Result<()> {
         "storm: ms until {CONNECTIONS} connections are up after {} ms without a server",
         OUTAGE.as_millis()
     );
-    println!("rebelay, a loop with the same waits, plain connects (rebelay as multiple of each)");
-    println!("{:<28}{:>28}{:>28}", "", "tokio current", "tokio multi");
+    println!(
+        "rebelay with messages queued, rebelay without, a loop with the same waits but for the"
+    );
+    println!("jitter, plain connects (the second as multiple of the last two)");
+    println!("{:<28}{:>32}{:>32}", "", "tokio current", "tokio multi");
     for waits in ["short", "default"] {
         for jitter in ["off", "on"] {
             print!("{:<28}", format!("{waits} waits, jitter {jitter}"));
             for flavour in ["current", "multi"] {
                 let figures = process::output("storm", &[waits, jitter, flavour])?;
-                print!("{:>28}", figures.trim());
+                print!("{:>32}", figures.trim());
             }
             println!();
         }
@@ -60,19 +64,21 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
 
 /// Prints the medians, and ours as a multiple of both others.
 async fn compare(config: Config) -> Result<()> {
-    let mut times = [const { Vec::new() }; 3];
+    let mut times = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         let port = Port::new()?;
-        times[0].push(storm(&port, &config).await?);
-        times[1].push(redial(&port, &config).await?);
-        times[2].push(connect(&port).await?);
+        let (bare, queued) = storm(&port, &config).await?;
+        times[0].push(queued);
+        times[1].push(bare);
+        times[2].push(redial(&port, &config).await?);
+        times[3].push(connect(&port).await?);
     }
-    let [ours, redialled, connected] = times.map(|mut times| {
+    let [queued, ours, redialled, connected] = times.map(|mut times| {
         times.sort_unstable_by(f64::total_cmp);
         times[ROUNDS / 2]
     });
     let ratios = format!("({:.2} {:.2})", ours / redialled, ours / connected);
-    println!("{ours:.0} {redialled:.0} {connected:.0} {ratios}");
+    println!("{queued:.0} {ours:.0} {redialled:.0} {connected:.0} {ratios}");
     Ok(())
 }
 
@@ -83,6 +89,7 @@ fn millis_since(start: Instant) -> f64 {
 /// The same outage for tasks that each dial in a loop, with the same waits and nothing to send.
 async fn redial(port: &Port, config: &Config) -> Result<f64> {
     let (address, backoff) = (port.address(), config.connection.backoff.clone());
+    let jitter = backoff.jitter == Jitter::Full;
     let mut dialling = JoinSet::new();
     for _ in 0..CONNECTIONS {
         let (mut wait, longest) = (backoff.initial, backoff.max);
@@ -91,7 +98,8 @@ async fn redial(port: &Port, config: &Config) -> Result<f64> {
                 if let Ok(stream) = TcpStream::connect(address).await {
                     return stream.set_nodelay(true).map(|()| stream);
                 }
-                tokio::time::sleep(wait).await;
+                let drawn = if jitter { wait.mul_f64(fastrand::f64()) } else { wait };
+                tokio::time::sleep(drawn).await;
                 wait = (wait * 2).min(longest);
             }
         });
@@ -159,8 +167,9 @@ impl Progress {
     }
 }
 
-async fn storm(port: &Port, config: &Config) -> Result<f64> {
-    let server = port.serve("echo")?;
+/// The time until all are up again with nothing to send, and with messages that wait.
+async fn storm(port: &Port, config: &Config) -> Result<(f64, f64)> {
+    let mut server = port.serve("echo")?;
     let (to_reports, reports) = mpsc::unbounded_channel();
     let mut progress = Progress { reports, up: 0, echoed: HashMap::new() };
     let mut senders = Vec::with_capacity(CONNECTIONS);
@@ -179,30 +188,38 @@ async fn storm(port: &Port, config: &Config) -> Result<f64> {
     send(&senders).await?;
     progress.all_echoed(MESSAGES).await?;
 
-    drop(server);
+    let mut took = [0.0; 2];
+    for (outage, queued) in [false, true].into_iter().enumerate() {
+        drop(server);
+        if queued {
+            send(&senders).await?;
+        }
+        // While the kernel still ends the connections of the killed process, its listener may
+        // take new ones, to end them too.
+        tokio::time::sleep(OUTAGE).await;
+        progress.until(|progress| progress.up == 0).await?;
+        server = port.serve("echo")?;
+        let start = Instant::now();
+        progress.until(|progress| progress.up == CONNECTIONS).await?;
+        took[outage] = millis_since(start);
+        if !queued {
+            send(&senders).await?;
+        }
+        progress.all_echoed(MESSAGES * (outage as u64 + 2)).await?;
+    }
     send(&senders).await?;
-    // While the kernel still ends the connections of the killed process, its listener may take
-    // new ones, to end them too.
-    tokio::time::sleep(OUTAGE).await;
-    progress.until(|progress| progress.up == 0).await?;
-    let _server = port.serve("echo")?;
-    let start = Instant::now();
-    progress.until(|progress| progress.up == CONNECTIONS).await?;
-    let took = millis_since(start);
-
-    progress.all_echoed(MESSAGES * 2).await?;
-    send(&senders).await?;
-    progress.all_echoed(MESSAGES * 3).await?;
+    progress.all_echoed(MESSAGES * 4).await?;
     for sender in &senders {
         let ledger = sender.drain(Duration::from_secs(5)).await;
-        if (ledger.admitted, ledger.acked, ledger.pending) != (MESSAGES * 3, MESSAGES * 3, 0) {
+        if (ledger.admitted, ledger.acked, ledger.pending) != (MESSAGES * 4, MESSAGES * 4, 0) {
             return Err(format!("the ledger does not add up: {ledger:?}").into());
         }
     }
     while let Some(report) = progress.reports.recv().await {
         report?;
     }
-    Ok(took)
+    let [bare, queued] = took;
+    Ok((bare, queued))
 }
 
 /// Every connection sends its next messages.
