@@ -99,8 +99,11 @@ impl Shared {
                 inner.reading.receiver = Some(cx.waker().clone());
                 break Poll::Pending;
             }
+            let epoch = inner.machine.epoch();
             (inner, read) = self.read(inner, cx);
-            if read != Read::Refused {
+            // Of a connection that was left meanwhile there is no turn to take.
+            let is_left = inner.socket.is_none() || inner.machine.epoch() != epoch;
+            if read != Read::Refused && !is_left {
                 inner.reading.turn = Turn::Receiver;
             }
         };
