@@ -23,7 +23,7 @@ use crate::log::{Entry, Log};
 use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
 
 /// The most bytes lent to a writer at once: the work of one system call stays bounded.
-const LEND_LIMIT: usize = 1 << 20;
+const LEND_LIMIT: usize = 512 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {

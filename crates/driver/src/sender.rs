@@ -59,7 +59,8 @@ impl Sender {
     }
 
     /// [`send`](Self::send) without waiting: [`Overflow::Wait`] refuses like
-    /// [`Overflow::Reject`].
+    /// [`Overflow::Reject`]. Who receives meanwhile should race that with a `send`, not wait for
+    /// data alone: room may come without any.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
