@@ -103,7 +103,7 @@ pub(crate) async fn g09_fail_fast_says_why_the_handshake_failed<R: Runtime>() {
     config.connection.first_connect = FirstConnect::FailFast;
     match soon(R::connect(server.address().into(), config)).await {
         Err(ConnectError::Failed { reason: Reason::Handshake(fault), .. }) => {
-            assert!(fault.text.contains("refused with"), "{fault}");
+            assert!(fault.text().contains("refused with"), "{fault}");
         }
         other => panic!("{other:?}"),
     }

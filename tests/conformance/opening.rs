@@ -64,7 +64,7 @@ pub(crate) async fn fail_fast_says_what_failed<R: Runtime>() {
     config.connection.first_connect = FirstConnect::FailFast;
     match soon(R::connect(server.address().into(), config)).await {
         Err(ConnectError::Failed { reason: Reason::Connect(fault), .. }) => {
-            assert!(fault.text.to_lowercase().contains("refused"), "{fault}");
+            assert!(fault.text().to_lowercase().contains("refused"), "{fault}");
         }
         other => panic!("{other:?}"),
     }

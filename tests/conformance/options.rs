@@ -149,7 +149,7 @@ pub(crate) async fn an_error_of_the_raw_hook_fails_the_attempt<R: Dials>() {
     config.socket.raw(|_| Err(io::Error::other("not today")));
     match soon(R::connect(server.address().into(), config)).await {
         Err(ConnectError::Failed { reason: Reason::Connect(fault), .. }) => {
-            assert_eq!(fault.text, "socket.raw: not today");
+            assert_eq!(fault.text(), "socket.raw: not today");
         }
         other => panic!("{other:?}"),
     }
@@ -163,7 +163,7 @@ pub(crate) async fn an_address_of_another_host_is_no_place_to_bind<R: Dials>() {
     config.socket.bind = Some(SocketAddr::from(([203, 0, 113, 1], 0)));
     match soon(R::connect(server.address().into(), config)).await {
         Err(ConnectError::Failed { reason: Reason::Connect(fault), .. }) => {
-            assert!(fault.text.starts_with("socket.bind: "), "{fault}");
+            assert!(fault.text().starts_with("socket.bind: "), "{fault}");
         }
         other => panic!("{other:?}"),
     }

@@ -136,10 +136,10 @@ impl Connection {
             dial: Dial::default(),
             backoff: Backoff::new(&config.backoff, seed),
             timers: Timers::default(),
-            outbox: Outbox::new(&config),
-            inbox: Inbox::new(config.max_received_bytes),
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
             orders: Orders::default(),
-            events: Events::new(config.max_events),
+            events: Events::default(),
             config,
         };
         if connection.config.first_connect != FirstConnect::Lazy {
@@ -257,7 +257,7 @@ impl Connection {
     pub fn handle_received(&mut self, epoch: Epoch, buffer: BytesMut, now: Instant) {
         self.observe(now);
         if self.is_up() && epoch == self.epoch {
-            let received = self.inbox.accept(buffer);
+            let received = self.inbox.accept(buffer, self.config.max_received_bytes);
             self.outbox.ledger_mut().bytes_received += received as u64;
         }
     }
@@ -311,6 +311,10 @@ impl Connection {
         matches!(self.state, State::Connected | State::Draining)
     }
 
+    fn tell(&mut self, event: Event) {
+        self.events.push(event, self.config.max_events);
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.since = self.now;
@@ -321,7 +325,7 @@ impl Connection {
         self.enter(State::Resolving);
         self.timers.set(Timer::Resolve, self.now + self.config.resolve_timeout);
         let round = self.dial.begin_round();
-        self.events.push(Event::Resolving { round });
+        self.tell(Event::Resolving { round });
         self.orders.start(Action::Resolve { round });
     }
 
@@ -332,7 +336,7 @@ impl Connection {
         };
         self.enter(State::Connecting);
         self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
-        self.events.push(Event::Connecting { attempt, address });
+        self.tell(Event::Connecting { attempt, address });
         self.orders.start(Action::Dial { attempt, address });
     }
 
@@ -340,7 +344,7 @@ impl Connection {
         self.timers.stop(Timer::Resolve);
         self.timers.stop(Timer::Connect);
         let attempt = self.dial.attempt();
-        self.events.push(Event::AttemptFailed { attempt, reason: reason.clone() });
+        self.tell(Event::AttemptFailed { attempt, reason: reason.clone() });
         self.dial_next(reason);
     }
 
@@ -353,7 +357,7 @@ impl Connection {
             return self.finish(reason);
         }
         let delay = self.backoff.next_delay(&self.config.backoff);
-        self.events.push(Event::BackingOff { delay });
+        self.tell(Event::BackingOff { delay });
         self.timers.set(Timer::Backoff, self.now + delay);
         self.wind_down();
     }
@@ -362,7 +366,7 @@ impl Connection {
         self.enter(State::Connected);
         self.fail_fast = false;
         self.inbox.up(self.epoch);
-        self.events.push(Event::Connected { epoch: self.epoch });
+        self.tell(Event::Connected { epoch: self.epoch });
     }
 
     /// The established connection has ended, or is given up, because of `reason`.
@@ -382,7 +386,7 @@ impl Connection {
         self.write_failed = None;
         if !self.is_up() {
             let attempt = self.dial.attempt();
-            self.events.push(Event::AttemptFailed { attempt, reason: reason.clone() });
+            self.tell(Event::AttemptFailed { attempt, reason: reason.clone() });
             return;
         }
         if self.now.saturating_since(self.since) >= self.config.backoff.reset_after {
@@ -390,7 +394,7 @@ impl Connection {
         }
         let (epoch, resent) = (self.epoch, self.outbox.rewind());
         self.inbox.down(epoch, reason.clone());
-        self.events.push(Event::Disconnected { epoch, reason: reason.clone(), resent });
+        self.tell(Event::Disconnected { epoch, reason: reason.clone(), resent });
     }
 
     /// Where an ending connection has nothing left to wait for: says goodbye.
@@ -430,6 +434,6 @@ impl Connection {
         self.timers = Timers::default();
         self.enter(State::Closed);
         self.last_error = Some(Box::new(reason.clone()));
-        self.events.push(Event::Closed { reason });
+        self.tell(Event::Closed { reason });
     }
 }

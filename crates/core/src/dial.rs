@@ -1,6 +1,6 @@
 //! Which address is tried next, and which attempt that is.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 /// Addresses of one lookup that are tried; a longer answer is cut.
@@ -9,7 +9,8 @@ const MAX_ADDRESSES: usize = 64;
 /// The addresses of one round that were not tried yet, and the counters of rounds and attempts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dial {
-    untried: VecDeque<SocketAddr>,
+    /// The next one last.
+    untried: Vec<SocketAddr>,
     /// The current round of attempts: one lookup and a dial of each of its addresses.
     round: u64,
     /// The current attempt, numbered over all rounds.
@@ -34,14 +35,14 @@ impl Dial {
 
     /// The lookup's answer, in the order to try.
     pub(crate) fn load(&mut self, addresses: &[SocketAddr]) {
-        self.untried = addresses.iter().take(MAX_ADDRESSES).copied().collect();
+        self.untried = addresses.iter().take(MAX_ADDRESSES).rev().copied().collect();
     }
 
     /// The next attempt of this round.
     pub(crate) fn next_attempt(&mut self) -> Option<(u64, SocketAddr)> {
-        let address = self.untried.pop_front()?;
+        let address = self.untried.pop()?;
         if self.untried.is_empty() {
-            self.untried = VecDeque::new();
+            self.untried = Vec::new();
         }
         self.attempt += 1;
         Some((self.attempt, address))

@@ -1,6 +1,7 @@
 //! What is refused, and why attempts and connections end.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use bytes::Bytes;
@@ -61,19 +62,30 @@ pub enum Reason {
     Closed,
 }
 
-/// An error of the operating system, or of the user's handshake, in words.
+/// An error of the operating system, or of the user's handshake, in words. Clones share it, for a
+/// failed attempt is reported in several places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fault {
-    /// The operating system's number, where there is one (errno(3)).
-    pub errno: Option<i32>,
-    /// What happened.
-    pub text: String,
-}
+pub struct Fault(Arc<(Option<i32>, String)>);
 
 impl Fault {
     /// A fault that is known by its words alone.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { errno: None, text: text.into() }
+        Self::with_errno(None, text)
+    }
+
+    /// A fault with the operating system's number, where there is one.
+    pub fn with_errno(errno: Option<i32>, text: impl Into<String>) -> Self {
+        Self(Arc::new((errno, text.into())))
+    }
+
+    /// The operating system's number, where there is one (errno(3)).
+    pub fn errno(&self) -> Option<i32> {
+        self.0.0
+    }
+
+    /// What happened.
+    pub fn text(&self) -> &str {
+        &self.0.1
     }
 }
 
@@ -121,7 +133,7 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.text())
     }
 }
 

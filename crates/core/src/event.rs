@@ -121,20 +121,16 @@ pub enum Event {
 }
 
 /// A ring of events: when it is full, the oldest makes room and is counted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Events {
-    limit: usize,
     ring: VecDeque<Event>,
     lost: u64,
 }
 
 impl Events {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, ring: VecDeque::new(), lost: 0 }
-    }
-
-    pub(crate) fn push(&mut self, event: Event) {
-        if self.ring.len() >= self.limit {
+    /// Adds `event` to at most `limit`.
+    pub(crate) fn push(&mut self, event: Event, limit: usize) {
+        if self.ring.len() >= limit {
             self.ring.pop_front();
             self.lost += 1;
         }
@@ -159,9 +155,9 @@ mod tests {
 
     #[test]
     fn g06_a_full_ring_drops_the_oldest_and_says_how_many() {
-        let mut events = Events::new(2);
+        let mut events = Events::default();
         for round in 1..=5 {
-            events.push(Event::Resolving { round });
+            events.push(Event::Resolving { round }, 2);
         }
         assert_eq!(events.pop(), Some(Event::Lost { count: 3 }));
         assert_eq!(events.pop(), Some(Event::Resolving { round: 4 }));

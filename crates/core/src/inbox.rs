@@ -16,7 +16,6 @@ const MAX_ITEMS: usize = 1_024;
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    limit: usize,
     items: VecDeque<Item>,
     /// Bytes in the `Data` items.
     bytes: usize,
@@ -31,10 +30,9 @@ pub(crate) struct Inbox {
     discard: bool,
 }
 
-impl Inbox {
-    pub(crate) fn new(limit: usize) -> Self {
+impl Default for Inbox {
+    fn default() -> Self {
         Self {
-            limit,
             items: VecDeque::new(),
             bytes: 0,
             buffer: BytesMut::new(),
@@ -44,10 +42,12 @@ impl Inbox {
             discard: false,
         }
     }
+}
 
-    /// Lends the memory for one read; `None` while another reader has it, and when there is no
-    /// room for what it could bring.
-    pub(crate) fn lend(&mut self) -> Option<BytesMut> {
+impl Inbox {
+    /// Lends the memory for one read; `None` while another reader has it, and when what it could
+    /// bring would exceed `limit` bytes.
+    pub(crate) fn lend(&mut self, limit: usize) -> Option<BytesMut> {
         if self.lent || self.items.len() >= MAX_ITEMS {
             return None;
         }
@@ -55,11 +55,11 @@ impl Inbox {
         // inbox to lend: then nothing would be read for ever.
         let too_short =
             self.buffer.capacity() < self.read_size / 2 && !self.buffer.try_reclaim(self.read_size);
-        self.fresh = too_short || self.buffer.capacity() > self.limit;
+        self.fresh = too_short || self.buffer.capacity() > limit;
         if self.fresh {
             self.buffer = BytesMut::with_capacity(self.read_size);
         }
-        if self.bytes + self.buffer.capacity() > self.limit {
+        if self.bytes + self.buffer.capacity() > limit {
             return None;
         }
         self.lent = true;
@@ -67,7 +67,7 @@ impl Inbox {
     }
 
     /// The reader gives the memory back, with what it read on the current epoch.
-    pub(crate) fn accept(&mut self, mut buffer: BytesMut) -> usize {
+    pub(crate) fn accept(&mut self, mut buffer: BytesMut, limit: usize) -> usize {
         self.lent = false;
         if buffer.is_empty() && self.fresh {
             // A connection that waits for its first byte in a while holds no memory for it.
@@ -76,12 +76,12 @@ impl Inbox {
         let data = buffer.split();
         let filled = buffer.capacity() == 0;
         // Memory beyond the limit could never be lent again.
-        self.buffer = if buffer.capacity() <= self.limit { buffer } else { BytesMut::new() };
+        self.buffer = if buffer.capacity() <= limit { buffer } else { BytesMut::new() };
         let len = data.len();
         if len == 0 {
             return 0;
         }
-        self.adapt(len, filled);
+        self.adapt(len, filled, limit);
         if !self.discard {
             self.bytes += len;
             self.items.push_back(Item::Data(data.freeze()));
@@ -139,9 +139,9 @@ impl Inbox {
 
     /// Doubles the next read while reads fill theirs, and halves it while they use little. It
     /// stays a multiple of the smallest that fits the limit, so an empty inbox always reads.
-    fn adapt(&mut self, read: usize, filled: bool) {
+    fn adapt(&mut self, read: usize, filled: bool, limit: usize) {
         let (smallest, largest) = READ_SIZE;
-        if filled && self.read_size * 2 <= largest.min(self.limit) {
+        if filled && self.read_size * 2 <= largest.min(limit) {
             self.read_size *= 2;
         } else if read < self.read_size / 4 && self.read_size > smallest {
             self.read_size /= 2;
@@ -154,29 +154,31 @@ mod tests {
     use super::*;
     use bytes::BufMut;
 
+    const LIMIT: usize = 64 << 10;
+
     /// A read that fills the memory it is given; `None` when none is given.
-    fn read(inbox: &mut Inbox) -> Option<usize> {
-        let mut buffer = inbox.lend()?;
+    fn read(inbox: &mut Inbox, limit: usize) -> Option<usize> {
+        let mut buffer = inbox.lend(limit)?;
         let space = buffer.capacity();
         buffer.put_bytes(7, space);
-        Some(inbox.accept(buffer))
+        Some(inbox.accept(buffer, limit))
     }
 
     #[test]
     fn g05_the_inbox_never_holds_more_than_its_limit() {
         for limit in [4 << 10, 5_000, 100_000, 256 << 10] {
-            let mut inbox = Inbox::new(limit);
-            while read(&mut inbox).is_some() {}
+            let mut inbox = Inbox::default();
+            while read(&mut inbox, limit).is_some() {}
             assert!(inbox.bytes <= limit && inbox.bytes > limit / 2, "{} of {limit}", inbox.bytes);
             assert!(inbox.pop().is_some());
             while inbox.pop().is_some() {}
-            assert!(read(&mut inbox).is_some(), "an emptied inbox reads again");
+            assert!(read(&mut inbox, limit).is_some(), "an emptied inbox reads again");
         }
     }
 
     #[test]
     fn g05_epochs_that_nobody_watches_take_no_memory() {
-        let mut inbox = Inbox::new(4 << 10);
+        let mut inbox = Inbox::default();
         for number in 1..=10_000 {
             inbox.up(Epoch(number));
             inbox.down(Epoch(number), Reason::PeerClosed);
@@ -195,11 +197,11 @@ mod tests {
 
     #[test]
     fn memory_is_kept_only_while_reads_use_it() {
-        let mut inbox = Inbox::new(64 << 10);
+        let mut inbox = Inbox::default();
         let read = |inbox: &mut Inbox, count| {
-            let mut buffer = inbox.lend().unwrap_or_default();
+            let mut buffer = inbox.lend(LIMIT).unwrap_or_default();
             buffer.put_bytes(7, count);
-            inbox.accept(buffer);
+            inbox.accept(buffer, LIMIT);
             inbox.buffer.capacity()
         };
         assert_eq!(read(&mut inbox, 0), 0, "nothing was there");
@@ -211,10 +213,10 @@ mod tests {
 
     #[test]
     fn one_reader_at_a_time() {
-        let mut inbox = Inbox::new(64 << 10);
-        let buffer = inbox.lend();
-        assert!(buffer.is_some() && inbox.lend().is_none());
-        inbox.accept(buffer.unwrap_or_default());
-        assert!(inbox.lend().is_some());
+        let mut inbox = Inbox::default();
+        let buffer = inbox.lend(LIMIT);
+        assert!(buffer.is_some() && inbox.lend(LIMIT).is_none());
+        inbox.accept(buffer.unwrap_or_default(), LIMIT);
+        assert!(inbox.lend(LIMIT).is_some());
     }
 }

@@ -43,7 +43,7 @@
 //! let start = std::time::Instant::now();
 //! let now = || Instant::from_nanos(start.elapsed().as_nanos() as u64);
 //! let is_quiet = |e: &io::Error| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-//! let fault = |error: io::Error| Fault { errno: error.raw_os_error(), text: error.to_string() };
+//! let fault = |error: io::Error| Fault::with_errno(error.raw_os_error(), error.to_string());
 //!
 //! let mut connection = Connection::new(Config::default(), 1, now())?;
 //! connection.send("hello".into(), SendOptions::default(), now())?;

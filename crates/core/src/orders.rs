@@ -1,22 +1,28 @@
 //! The actions that the driver has not taken yet: at most one of each kind, so they are bounded
 //! however rarely it asks.
 
+use alloc::boxed::Box;
+use core::mem::take;
+
 use crate::event::Action;
 use crate::outcome::Epoch;
 
-/// What goes is ordered before what comes.
+/// What goes is ordered before what comes. A number that is 0 orders nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    abandon: Option<u64>,
-    close: Option<Epoch>,
-    shutdown: Option<Epoch>,
-    start: Option<Action>,
+    /// An attempt.
+    abandon: u64,
+    /// The epochs whose sockets these are for.
+    close: u64,
+    shutdown: u64,
+    /// On the heap, for it is large and mostly not there.
+    start: Option<Box<Action>>,
 }
 
 impl Orders {
     /// Orders a lookup, a dial or a handshake, in place of one that was not taken.
     pub(crate) fn start(&mut self, action: Action) {
-        self.start = Some(action);
+        self.start = Some(Box::new(action));
     }
 
     pub(crate) fn start_nothing(&mut self) {
@@ -24,37 +30,38 @@ impl Orders {
     }
 
     pub(crate) fn abandon(&mut self, attempt: u64) {
-        let untaken = matches!(self.start, Some(Action::Dial { attempt: a, .. }) if a == attempt);
-        if untaken {
-            self.start = None;
-        } else {
-            self.abandon = Some(attempt);
+        let dials =
+            |action: &Action| matches!(action, Action::Dial { attempt: a, .. } if *a == attempt);
+        if self.start.take_if(|untaken| dials(untaken)).is_none() {
+            self.abandon = attempt;
         }
     }
 
     pub(crate) fn shutdown_write(&mut self, epoch: Epoch) {
-        self.shutdown = Some(epoch);
+        self.shutdown = epoch.0;
     }
 
     pub(crate) fn close_socket(&mut self, epoch: Epoch) {
-        self.shutdown = None;
+        self.shutdown = 0;
         self.start = None;
-        self.close = Some(epoch);
+        self.close = epoch.0;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.abandon.is_none()
-            && self.close.is_none()
-            && self.shutdown.is_none()
-            && self.start.is_none()
+        (self.abandon, self.close, self.shutdown) == (0, 0, 0) && self.start.is_none()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Action> {
-        let abandon = self.abandon.take().map(|attempt| Action::Abandon { attempt });
-        abandon
-            .or_else(|| self.close.take().map(|epoch| Action::CloseSocket { epoch }))
-            .or_else(|| self.shutdown.take().map(|epoch| Action::ShutdownWrite { epoch }))
-            .or_else(|| self.start.take())
+        if let attempt @ 1.. = take(&mut self.abandon) {
+            return Some(Action::Abandon { attempt });
+        }
+        if let epoch @ 1.. = take(&mut self.close) {
+            return Some(Action::CloseSocket { epoch: Epoch(epoch) });
+        }
+        if let epoch @ 1.. = take(&mut self.shutdown) {
+            return Some(Action::ShutdownWrite { epoch: Epoch(epoch) });
+        }
+        self.start.take().map(|action| *action)
     }
 }
 

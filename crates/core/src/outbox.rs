@@ -25,10 +25,8 @@ use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Tick
 /// The most bytes lent to a writer at once: the work of one system call stays bounded.
 const LEND_LIMIT: usize = 512 << 10;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    max_messages: usize,
-    max_bytes: usize,
     /// Every message without an outcome.
     log: Log,
     /// How many entries the socket took whole and the policy retains.
@@ -40,7 +38,7 @@ pub(crate) struct Outbox {
     /// The last ticket acknowledged since they were lent: an acknowledgement may overtake the
     /// report of the write, and counts if the socket turns out to have taken the message whole.
     acked_ahead: Ticket,
-    /// Outcomes not yet taken; their runs count against `max_messages`, so they are bounded too.
+    /// Outcomes not yet taken; their runs count against `max_queued_messages`, so they are bounded too.
     settled: VecDeque<Settled>,
     ledger: Ledger,
 }
@@ -70,20 +68,6 @@ impl Resend {
 }
 
 impl Outbox {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self {
-            max_messages: config.max_queued_messages,
-            max_bytes: config.max_queued_bytes,
-            log: Log::default(),
-            written: 0,
-            taken: 0,
-            lent: 0,
-            acked_ahead: Ticket(0),
-            settled: VecDeque::new(),
-            ledger: Ledger::default(),
-        }
-    }
-
     /// Whether every message has its outcome.
     pub(crate) fn is_empty(&self) -> bool {
         self.log.len() == 0
@@ -140,10 +124,10 @@ impl Outbox {
         &mut self,
         message: &mut Bytes,
         resend: Resend,
-        overflow: Overflow,
+        config: &Config,
     ) -> Result<Ticket, Refusal> {
-        if message.is_empty() || !self.has_room(message.len()) {
-            return self.admit_without_room(message, resend, overflow);
+        if message.is_empty() || !self.has_room(message.len(), config) {
+            return self.admit_without_room(message, resend, config);
         }
         Ok(self.push(message, resend))
     }
@@ -153,21 +137,23 @@ impl Outbox {
         &mut self,
         message: &mut Bytes,
         resend: Resend,
-        overflow: Overflow,
+        config: &Config,
     ) -> Result<Ticket, Refusal> {
         if message.is_empty() {
             return Err(Refusal::Empty);
         }
-        if message.len() > self.max_bytes {
-            return Err(Refusal::TooLong { limit: self.max_bytes });
+        if message.len() > config.max_queued_bytes {
+            return Err(Refusal::TooLong { limit: config.max_queued_bytes });
         }
-        match overflow {
-            Overflow::DropNewest if self.settled.len() < self.max_messages => {
+        match config.overflow {
+            Overflow::DropNewest if self.settled.len() < config.max_queued_messages => {
                 let ticket = self.next_ticket();
                 self.settle(ticket, ticket, failed(Certainty::NotSent, FailCause::Overflow));
                 Ok(ticket)
             }
-            Overflow::DropOldest if self.make_room(message.len()) => Ok(self.push(message, resend)),
+            Overflow::DropOldest if self.make_room(message.len(), config) => {
+                Ok(self.push(message, resend))
+            }
             Overflow::Wait | Overflow::Reject | Overflow::DropOldest | Overflow::DropNewest => {
                 Err(Refusal::Full)
             }
@@ -281,26 +267,29 @@ impl Outbox {
         Ticket(self.ledger.admitted)
     }
 
-    fn has_room(&self, len: usize) -> bool {
-        self.log.len() < self.max_messages
-            && self.log.bytes() + len <= self.max_bytes
-            && self.settled.len() < self.max_messages
+    fn has_room(&self, len: usize, config: &Config) -> bool {
+        self.log.len() < config.max_queued_messages
+            && self.log.bytes() + len <= config.max_queued_bytes
+            && self.settled.len() < config.max_queued_messages
     }
 
     /// Drops the oldest messages that were never written, as many as `len` bytes need; none, if
     /// that would not be enough.
-    fn make_room(&mut self, len: usize) -> bool {
+    fn make_room(&mut self, len: usize, config: &Config) -> bool {
         let first = self.touched();
         let droppable = |log: &Log, index| log.entry(index).is_some_and(|entry| !entry.left_whole);
         let candidates = (first..self.log.len()).filter(|index| droppable(&self.log, *index));
         let sizes = candidates.map(|index| self.log.start(index + 1) - self.log.start(index));
         let (count, bytes) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
-        let too_few = count == 0 || self.log.bytes() - bytes as usize + len > self.max_bytes;
-        if too_few || self.settled.len() >= self.max_messages {
+        let too_few =
+            count == 0 || self.log.bytes() - bytes as usize + len > config.max_queued_bytes;
+        if too_few || self.settled.len() >= config.max_queued_messages {
             return false;
         }
         let mut index = first;
-        while self.log.len() >= self.max_messages || self.log.bytes() + len > self.max_bytes {
+        while self.log.len() >= config.max_queued_messages
+            || self.log.bytes() + len > config.max_queued_bytes
+        {
             if droppable(&self.log, index) {
                 self.remove(index, failed(Certainty::NotSent, FailCause::Overflow));
             } else {

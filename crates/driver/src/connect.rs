@@ -34,13 +34,13 @@ where
     ConnectError: From<E::Error>,
 {
     let lazy = config.connection.first_connect == FirstConnect::Lazy;
-    let endpoint = endpoint.try_into()?;
-    let (sender, receiver, driver) = open(runtime, endpoint.clone(), config)?;
+    let (sender, receiver, driver) = open(runtime, endpoint.try_into()?, config)?;
     spawn(driver);
     if !lazy {
         let shared = receiver.shared();
         let up = poll_fn(|cx| shared.poll_first_item(cx)).await;
-        up.map_err(|reason| ConnectError::Failed { endpoint, reason })?;
+        let endpoint = || shared.endpoint.clone();
+        up.map_err(|reason| ConnectError::Failed { endpoint: endpoint(), reason })?;
     }
     Ok((sender, receiver))
 }
@@ -55,13 +55,12 @@ pub fn open(
     config: Config,
 ) -> Result<(Sender, Receiver, Driver), ConnectError> {
     config.validate()?;
-    let origin = runtime.now();
     let settings = Settings::of(config);
     let machine = Connection::new(Arc::clone(&settings.connection), seed(), Instant::ZERO)?;
-    let shared = Arc::new(Shared::new(machine, Arc::new(runtime), origin));
+    let shared = Arc::new(Shared::new(machine, Box::new(runtime), endpoint, settings));
     let handle = Handle::new(Arc::clone(&shared));
     let (sender, receiver) = (Sender::new(handle.clone()), Receiver::new(handle));
-    Ok((sender, receiver, Driver::new(shared, endpoint, settings)))
+    Ok((sender, receiver, Driver::new(shared)))
 }
 
 /// A seed that differs between connections and between processes: hash keys are random.

@@ -8,12 +8,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use rebelay_core::{Action, Epoch, Fault, Instant, State};
 
-use crate::config::Settings;
-use crate::endpoint::Endpoint;
 use crate::handshake::{Handshake, HandshakeError};
 use crate::runtime::{BoxFuture, Socket};
 use crate::shared::reading::{Read, Turn};
@@ -24,29 +21,23 @@ const WRITES: usize = 8;
 const READS: usize = 8;
 const ROUNDS: usize = 8;
 
-/// How often the driver looks whether anything moves: a receiver that left keeps its turn to read
-/// for so long, and the connection its memory.
-const WATCH: Duration = Duration::from_millis(100);
-
 /// The task behind a connection. It ends when the connection is closed, also because all its
 /// handles were dropped; dropping it closes the connection at once.
+///
+/// Its own memory is three words: of a fourth, tokio makes 128 bytes more.
 #[must_use = "nothing happens on the connection unless the driver is spawned or awaited"]
 pub struct Driver {
     shared: Arc<Shared>,
-    endpoint: Endpoint,
-    settings: Arc<Settings>,
-    attempt: Option<Attempt>,
-    shutdown: Option<Arc<dyn Socket>>,
-    /// When to look whether anything has moved.
-    watch: Option<Instant>,
-    sleep: Option<BoxFuture<()>>,
+    work: Option<Box<Work>>,
+    sleep: Option<Box<BoxFuture<()>>>,
 }
 
 /// What is under way, and what the machine calls it; it orders one at a time.
-enum Attempt {
+enum Work {
     Lookup(u64, BoxFuture<io::Result<Vec<SocketAddr>>>),
     Dial(u64, BoxFuture<io::Result<Arc<dyn Socket>>>),
     Handshake(Epoch, BoxFuture<Result<Handshake, HandshakeError>>),
+    Shutdown(Arc<dyn Socket>),
 }
 
 impl Future for Driver {
@@ -59,12 +50,13 @@ impl Future for Driver {
         for _ in 0..ROUNDS {
             this.tell_time();
             this.obey();
-            let reported = this.poll_attempt(cx).is_ready();
+            let reported = this.poll_work(cx).is_ready();
             let moved = this.poll_socket(cx);
             let shared = Arc::clone(&this.shared);
             let mut inner = shared.lock();
             if reported || moved {
-                inner.reading.stir();
+                let now = inner.machine.now();
+                inner.reading.stir(now);
             }
             if inner.machine.has_action() || reported || moved {
                 shared.publish(inner, true);
@@ -76,9 +68,13 @@ impl Future for Driver {
                 return Poll::Ready(());
             }
             inner.writing.allow();
-            let deadline = inner.machine.poll_timeout().into_iter().chain(this.watch).min();
-            let rearm = inner.armed != deadline || this.sleep.is_none();
-            inner.armed = deadline;
+            let deadline =
+                inner.machine.poll_timeout().into_iter().chain(inner.reading.rests_at()).min();
+            // A timer that runs out too early is kept: then the driver looks once more.
+            let rearm = this.sleep.is_none() || inner.armed > deadline;
+            if rearm {
+                inner.armed = deadline;
+            }
             shared.publish(inner, true);
             if this.poll_sleep(deadline, rearm, cx).is_pending() {
                 return Poll::Pending;
@@ -90,8 +86,8 @@ impl Future for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, endpoint: Endpoint, settings: Arc<Settings>) -> Self {
-        Self { shared, endpoint, settings, attempt: None, shutdown: None, watch: None, sleep: None }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, work: None, sleep: None }
     }
 
     /// Tells the machine the time, and that nobody listens where that is so.
@@ -102,56 +98,47 @@ impl Driver {
             inner.machine.close(now);
         }
         inner.machine.handle_timeout(now);
-        if inner.reading.watching && self.watch.is_none_or(|at| at <= now) {
-            // The first look only starts the watch.
-            let goes_on = self.watch.is_none() || inner.watch();
-            self.watch = goes_on.then(|| now + WATCH);
-        }
+        inner.watch(now);
     }
 
     /// Does what the machine wants done.
     fn obey(&mut self) {
         loop {
             let action = self.shared.lock().machine.poll_action();
-            match action {
-                None => return,
-                Some(Action::Resolve { round }) => {
-                    let lookup = self.shared.runtime.resolve(&self.endpoint);
-                    self.attempt = Some(Attempt::Lookup(round, lookup));
-                }
-                Some(Action::Dial { attempt, address }) => {
-                    let dial = self.shared.runtime.dial(address, &self.settings.socket);
-                    self.attempt = Some(Attempt::Dial(attempt, dial));
-                }
-                Some(Action::Handshake { epoch }) => self.begin_handshake(epoch),
-                Some(Action::Abandon { .. }) => self.attempt = None,
-                Some(Action::ShutdownWrite { .. }) => {
-                    self.shutdown = self.shared.lock().socket.clone();
-                }
-                Some(Action::CloseSocket { .. }) => {
-                    self.attempt = None;
-                    self.shutdown = None;
-                    // Closed without the lock: close(2) may take its time.
-                    let socket = self.shared.lock().take_socket();
-                    drop(socket);
-                }
+            let Some(action) = action else { return };
+            self.work = self.begin(action).map(Box::new);
+        }
+    }
+
+    /// What is under way from `action` on.
+    fn begin(&self, action: Action) -> Option<Work> {
+        let Shared { runtime, endpoint, settings, .. } = &*self.shared;
+        match action {
+            Action::Resolve { round } => Some(Work::Lookup(round, runtime.resolve(endpoint))),
+            Action::Dial { attempt, address } => {
+                Some(Work::Dial(attempt, runtime.dial(address, &settings.socket)))
+            }
+            Action::Handshake { epoch } => {
+                let socket = self.shared.lock().socket.clone()?;
+                let handshake = settings.on_connect.as_ref()?.begin(Handshake::new(epoch, socket));
+                Some(Work::Handshake(epoch, handshake))
+            }
+            Action::Abandon { .. } => None,
+            Action::ShutdownWrite { .. } => self.shared.lock().socket.clone().map(Work::Shutdown),
+            Action::CloseSocket { .. } => {
+                // Closed without the lock: close(2) may take its time.
+                let socket = self.shared.lock().take_socket();
+                drop(socket);
+                None
             }
         }
     }
 
-    fn begin_handshake(&mut self, epoch: Epoch) {
-        let socket = self.shared.lock().socket.clone();
-        if let (Some(on_connect), Some(socket)) = (&self.settings.on_connect, socket) {
-            let handshake = on_connect.begin(Handshake::new(epoch, socket));
-            self.attempt = Some(Attempt::Handshake(epoch, handshake));
-        }
-    }
-
-    /// Reports what a lookup, a dial or a handshake came to. `Ready`: there was something.
-    fn poll_attempt(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.attempt {
+    /// Reports what the work came to. `Ready`: there was something.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.work.as_deref_mut() {
             None => return Poll::Pending,
-            Some(Attempt::Lookup(round, lookup)) => {
+            Some(Work::Lookup(round, lookup)) => {
                 let result = ready!(lookup.as_mut().poll(cx));
                 let now = self.shared.now();
                 let machine = &mut self.shared.lock().machine;
@@ -160,7 +147,7 @@ impl Driver {
                     Err(error) => machine.handle_resolve_failed(*round, fault(&error), now),
                 }
             }
-            Some(Attempt::Dial(attempt, dial)) => {
+            Some(Work::Dial(attempt, dial)) => {
                 let result = ready!(dial.as_mut().poll(cx));
                 let now = self.shared.now();
                 let mut inner = self.shared.lock();
@@ -175,7 +162,7 @@ impl Driver {
                     Err(error) => inner.machine.handle_connect_failed(*attempt, fault(&error), now),
                 }
             }
-            Some(Attempt::Handshake(epoch, handshake)) => {
+            Some(Work::Handshake(epoch, handshake)) => {
                 let result = ready!(handshake.as_mut().poll(cx));
                 let now = self.shared.now();
                 let machine = &mut self.shared.lock().machine;
@@ -191,8 +178,12 @@ impl Driver {
                     }
                 }
             }
+            Some(Work::Shutdown(socket)) => {
+                // An error of shutdown(2) says that the connection is gone; reading says it too.
+                let _ = ready!(socket.poll_shutdown(cx));
+            }
         }
-        self.attempt = None;
+        self.work = None;
         Poll::Ready(())
     }
 
@@ -230,14 +221,6 @@ impl Driver {
                 }
             }
         }
-        drop(inner);
-
-        if let Some(socket) = &self.shutdown {
-            // An error of shutdown(2) says that the connection is gone; reading says it too.
-            if socket.poll_shutdown(cx).is_ready() {
-                self.shutdown = None;
-            }
-        }
         moved
     }
 
@@ -254,9 +237,9 @@ impl Driver {
         };
         if rearm {
             let duration = deadline.saturating_since(self.shared.now());
-            self.sleep = Some(self.shared.runtime.sleep(duration));
+            self.sleep = Some(Box::new(self.shared.runtime.sleep(duration)));
         }
-        let poll = self.sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx));
+        let poll = self.sleep.as_deref_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx));
         if poll.is_ready() {
             self.sleep = None;
         }
@@ -284,6 +267,6 @@ impl Drop for Driver {
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("Driver").field("endpoint", &self.shared.endpoint).finish_non_exhaustive()
     }
 }

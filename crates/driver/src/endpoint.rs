@@ -8,14 +8,14 @@ use rebelay_core::ConfigError;
 /// A host and port as the user named them; looked up again for every round of attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    host: String,
+    host: Box<str>,
     port: u16,
 }
 
 impl Endpoint {
     /// The endpoint `host`, a name or an address without brackets, at `port`.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port }
+        Self { host: host.into().into_boxed_str(), port }
     }
 
     /// The name or address.

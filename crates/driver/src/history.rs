@@ -14,7 +14,6 @@ pub(crate) struct History {
     runs: VecDeque<Settled>,
     /// By ticket, and a number of its own where several wait for one.
     waiters: BTreeMap<WaiterKey, Waiter>,
-    last_waiter: u64,
 }
 
 pub(crate) type WaiterKey = (Ticket, u64);
@@ -61,8 +60,8 @@ impl History {
     /// Waits for `ticket`: `waker` is woken once it has an outcome. Call
     /// [`forget`](Self::forget) with the key in the end.
     pub(crate) fn wait(&mut self, ticket: Ticket, waker: Waker) -> WaiterKey {
-        self.last_waiter += 1;
-        let key = (ticket, self.last_waiter);
+        let last = self.waiters.range((ticket, 0)..=(ticket, u64::MAX)).next_back();
+        let key = (ticket, last.map_or(0, |((_, number), _)| number + 1));
         self.waiters.insert(key, Waiter::Waiting(waker));
         key
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::events::Events;
 use crate::handle::Handle;
 use crate::history::WaiterKey;
 use crate::sending::Sending;
-use crate::shared::{Shared, Waiting};
+use crate::shared::{Inner, Shared, Waiting};
 
 /// Sends messages, and watches and ends the connection. Cheap to clone; clones share one
 /// connection. When the last handle of a connection is dropped it is closed.
@@ -238,10 +238,20 @@ impl Future for OutcomeOf<'_> {
     type Output = Option<Outcome>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut inner = self.shared.lock();
-        inner.settle();
+        let this = &mut *self;
+        let mut inner = this.shared.lock();
+        let told = inner.settle();
+        let outcome = this.look(&mut inner, cx.waker());
+        drop(inner);
+        told.into_iter().for_each(Waker::wake);
+        outcome
+    }
+}
+
+impl OutcomeOf<'_> {
+    fn look(&mut self, inner: &mut Inner, waker: &Waker) -> Poll<Option<Outcome>> {
         if let Some(key) = self.key {
-            return match inner.history.told(key, cx.waker()) {
+            return match inner.history.told(key, waker) {
                 Some(outcome) => Poll::Ready(Some(outcome)),
                 None => Poll::Pending,
             };
@@ -252,9 +262,7 @@ impl Future for OutcomeOf<'_> {
         if !inner.machine.is_pending(self.ticket) {
             return Poll::Ready(None);
         }
-        let key = inner.history.wait(self.ticket, cx.waker().clone());
-        drop(inner);
-        self.key = Some(key);
+        self.key = Some(inner.history.wait(self.ticket, waker.clone()));
         Poll::Pending
     }
 }

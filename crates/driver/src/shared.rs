@@ -18,6 +18,8 @@ use std::task::Waker;
 
 use rebelay_core::{Connection, Fault, Instant, State};
 
+use crate::config::Settings;
+use crate::endpoint::Endpoint;
 use crate::history::History;
 use crate::runtime::{Runtime, Socket};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +29,9 @@ use writing::Writing;
 
 pub(crate) struct Shared {
     inner: Lock<Inner>,
-    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) runtime: Box<dyn Runtime>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) settings: Arc<Settings>,
     /// The machine's instant zero.
     origin: std::time::Instant,
     /// Handles alive; at 0 the driver closes the connection.
@@ -45,22 +49,20 @@ pub(crate) struct Inner {
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
     pub(crate) history: History,
-    /// The latest instant read from the clock.
-    pub(crate) now: Instant,
     /// The driver's waker, from its first poll on.
     pub(crate) driver: Option<Waker>,
     /// The driver was woken and has not looked yet.
     called: bool,
+    /// The driver is to look, whatever the machine has for it.
+    wanted: bool,
     /// When the driver's timer wakes it.
     pub(crate) armed: Option<Instant>,
     /// How many messages had their outcome when it was last looked at.
     settled: u64,
-    /// Who is to be woken once the lock is free.
-    woken: Vec<Waker>,
     /// Sends that wait for room.
-    pub(crate) waiting_sends: usize,
+    pub(crate) waiting_sends: u32,
     /// Flushes that wait for the outbox.
-    pub(crate) waiting_flushes: usize,
+    pub(crate) waiting_flushes: u32,
 }
 
 pub(crate) type Guard<'a> = sync::Guard<'a, Inner>;
@@ -68,27 +70,29 @@ pub(crate) type Guard<'a> = sync::Guard<'a, Inner>;
 impl Shared {
     pub(crate) fn new(
         machine: Connection,
-        runtime: Arc<dyn Runtime>,
-        origin: std::time::Instant,
+        runtime: Box<dyn Runtime>,
+        endpoint: Endpoint,
+        settings: Arc<Settings>,
     ) -> Self {
         Self {
+            origin: runtime.now(),
             inner: Lock::new(Inner {
                 machine,
                 socket: None,
                 reading: Reading::default(),
                 writing: Writing::default(),
                 history: History::default(),
-                now: Instant::ZERO,
                 driver: None,
                 called: false,
+                wanted: false,
                 armed: None,
                 settled: 0,
-                woken: Vec::new(),
                 waiting_sends: 0,
                 waiting_flushes: 0,
             }),
             runtime,
-            origin,
+            endpoint,
+            settings,
             handles: AtomicUsize::new(0),
             room: Event::new(),
             changed: Event::new(),
@@ -109,7 +113,6 @@ impl Shared {
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Connection, Instant) -> T) -> T {
         let now = self.now();
         let mut inner = self.lock();
-        inner.now = now;
         let result = change(&mut inner.machine, now);
         self.publish(inner, true);
         result
@@ -118,18 +121,13 @@ impl Shared {
     /// Unlocks, and wakes whom the machine's changes concern. `stirred`: the state or an event
     /// may have changed.
     pub(crate) fn publish(&self, mut inner: Guard<'_>, stirred: bool) {
-        inner.settle();
-        if inner.machine.has_item() || inner.machine.state() == State::Closed {
-            let receiver = inner.reading.receiver.take();
-            inner.woken.extend(receiver);
-        }
+        let told = inner.settle();
+        let receives = inner.machine.has_item() || inner.machine.state() == State::Closed;
+        let receiver = if receives { inner.reading.receiver.take() } else { None };
         let freed = inner.freed();
         let changed = stirred || inner.waiting_flushes > 0;
-        if !inner.called && inner.needs_driver() {
-            let driver = inner.call_driver();
-            inner.woken.extend(driver);
-        }
-        let woken = std::mem::take(&mut inner.woken);
+        let needed = !inner.called && inner.needs_driver();
+        let driver = if needed { inner.call_driver() } else { None };
         drop(inner);
         if freed > 0 {
             self.room.notify(freed);
@@ -139,7 +137,7 @@ impl Shared {
         if changed && self.changed.total_listeners() > 0 {
             self.changed.notify(usize::MAX);
         }
-        woken.into_iter().for_each(Waker::wake);
+        told.into_iter().chain(receiver).chain(driver).for_each(Waker::wake);
     }
 
     pub(crate) fn add_handle(&self) {
@@ -175,6 +173,7 @@ impl Inner {
     #[must_use]
     pub(crate) fn driver_looks(&mut self, waker: &Waker) -> Option<Waker> {
         self.called = false;
+        self.wanted = false;
         self.writing.driver_looks();
         if self.driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return None;
@@ -189,17 +188,21 @@ impl Inner {
         self.socket.take()
     }
 
-    /// Takes the machine's outcomes.
-    pub(crate) fn settle(&mut self) {
+    /// Takes the machine's outcomes. Returns who waited for one, to be woken without the lock.
+    #[must_use]
+    pub(crate) fn settle(&mut self) -> Vec<Waker> {
+        let mut told = Vec::new();
         while let Some(settled) = self.machine.poll_outcome() {
-            self.history.record(settled, &mut self.woken);
+            self.history.record(settled, &mut told);
         }
+        told
     }
 
     /// Whether the machine has something for the driver that it does not know of yet.
     fn needs_driver(&self) -> bool {
         let earlier = |timeout| self.armed.is_none_or(|armed| timeout < armed);
-        self.machine.can_transmit()
+        self.wanted
+            || self.machine.can_transmit()
             || self.machine.has_action()
             || self.machine.poll_timeout().is_some_and(earlier)
     }
@@ -225,11 +228,11 @@ impl Inner {
 /// Counts somebody who waits, for as long as it lives.
 pub(crate) struct Waiting<'a> {
     shared: &'a Shared,
-    count: fn(&mut Inner) -> &mut usize,
+    count: fn(&mut Inner) -> &mut u32,
 }
 
 impl<'a> Waiting<'a> {
-    pub(crate) fn new(shared: &'a Shared, count: fn(&mut Inner) -> &mut usize) -> Self {
+    pub(crate) fn new(shared: &'a Shared, count: fn(&mut Inner) -> &mut u32) -> Self {
         *count(&mut shared.lock()) += 1;
         Self { shared, count }
     }
@@ -242,7 +245,7 @@ impl Drop for Waiting<'_> {
 }
 
 pub(crate) fn fault(error: &io::Error) -> Fault {
-    Fault { errno: error.raw_os_error(), text: error.to_string() }
+    Fault::with_errno(error.raw_os_error(), error.to_string())
 }
 
 pub(crate) fn wake(waker: Option<Waker>) {

@@ -149,7 +149,7 @@ impl<S: Server> Sim<S> {
             return;
         };
         let Fate::Accept(link) = fate else {
-            let fault = Fault { errno: Some(111), text: "connection refused".into() };
+            let fault = Fault::with_errno(Some(111), "connection refused");
             return self.input(|connection, now| {
                 connection.handle_connect_failed(attempt, fault, now);
             });

@@ -325,5 +325,5 @@ impl Tcp {
 }
 
 fn fault(errno: i32, text: &str) -> Fault {
-    Fault { errno: Some(errno), text: text.into() }
+    Fault::with_errno(Some(errno), text)
 }

@@ -64,7 +64,7 @@ fn g07_what_arrived_before_a_reset_is_read_before_the_down() {
         let received = sim.record().received(1).len();
         assert_eq!(received, BANNER, "{pending} bytes to write");
         let Some(Item::Down { reason, .. }) = sim.record().items.last() else { panic!("no end") };
-        let reset = Fault { errno: Some(104), text: "connection reset by peer".into() };
+        let reset = Fault::with_errno(Some(104), "connection reset by peer");
         assert_eq!(*reason, Reason::Io(reset), "the first error is the reason");
     }
 }

@@ -74,7 +74,7 @@ fn a_server_that_finishes_or_closes_ends_the_stream_behind_its_last_byte() {
 fn a_server_that_resets_ends_the_stream_with_an_error() {
     let mut sim = obedient("reset");
     sim.run_for(secs(1));
-    assert!(matches!(first_down(&sim), Some(Reason::Io(fault)) if fault.errno == Some(104)));
+    assert!(matches!(first_down(&sim), Some(Reason::Io(fault)) if fault.errno() == Some(104)));
     assert_eq!(sim.record().received(1), b"welcome");
 }
 

@@ -72,7 +72,7 @@ fn g10_what_keepalive_finds_ends_the_connection() {
     let network = Network::fates([vanished], Fate::default());
     let mut sim = Sim::new(Config::default(), network, Sink::default(), 3).unwrap();
     sim.run_for(secs(40));
-    let timed_out = Fault { errno: Some(110), text: "connection timed out".into() };
+    let timed_out = Fault::with_errno(Some(110), "connection timed out");
     let (at, reason) = down(&sim).unwrap();
     assert_eq!(reason, Reason::Io(timed_out));
     assert_eq!(at.as_nanos() / 1_000_000_000, 31);

@@ -44,7 +44,7 @@ impl Connection {
             return Err(Refusal::Closed);
         }
         let resend = options.resend.unwrap_or(self.config.resend);
-        let ticket = self.outbox.admit(message, resend, self.config.overflow)?;
+        let ticket = self.outbox.admit(message, resend, &self.config)?;
         if self.state == State::Idle {
             self.resolve();
         }

@@ -49,6 +49,11 @@ impl Connection {
         self.since
     }
 
+    /// The latest instant seen.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Whether `close` or `drain` was called.
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()
@@ -125,6 +130,11 @@ impl Connection {
         (!slices.is_empty()).then_some(self.epoch)
     }
 
+    /// Whether a writer has what [`poll_transmit`](Self::poll_transmit) lent.
+    pub fn is_transmitting(&self) -> bool {
+        self.outbox.is_lent()
+    }
+
     /// Whether [`poll_transmit`](Self::poll_transmit) would lend anything.
     pub fn can_transmit(&self) -> bool {
         self.state == State::Connected
@@ -139,6 +149,7 @@ impl Connection {
         if !self.is_up() {
             return None;
         }
-        self.inbox.lend().map(|buffer| (self.epoch, buffer))
+        let buffer = self.inbox.lend(self.config.max_received_bytes)?;
+        Some((self.epoch, buffer))
     }
 }

@@ -3,24 +3,26 @@
 //! The task that waits in `recv` reads for itself: the waker of the socket is then its own, and
 //! no other task is woken for a message. It keeps that turn when it leaves, because it mostly
 //! comes back at once. So that the end of the connection is noticed even if it does not, the
-//! driver watches: every now and then it looks whether anything moved since, and if not it takes
-//! the turn back and lets the connection rest: an idle one holds no buffers.
+//! driver watches: once nothing has moved for a while it takes the turn back and lets the
+//! connection rest: an idle one holds no buffers.
 
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use rebelay_core::{Epoch, Instant, Item, Reason, State};
 
 use super::{Guard, Inner, Shared, fault, wake};
+
+/// How long a receiver that left keeps its turn to read, and the connection its memory.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
 pub(crate) struct Reading {
     pub(crate) turn: Turn,
     /// The waker of the task that waits in `recv`.
     pub(crate) receiver: Option<Waker>,
-    /// Something moved since the driver last looked.
-    seen: bool,
-    /// The driver will look again.
-    pub(crate) watching: bool,
+    /// When something last moved; `None`: the connection rests.
+    moved: Option<Instant>,
     /// The driver left bytes unread because the inbox was full.
     pub(crate) paused: bool,
     /// Reading came to this end, which the machine learns once nobody is writing.
@@ -64,7 +66,6 @@ impl Shared {
         let result = socket.poll_read(cx, &mut buffer);
         let now = self.now();
         inner = self.lock();
-        inner.now = now;
         inner.machine.handle_received(epoch, buffer, now);
         if inner.socket.is_none() || inner.machine.epoch() != Some(epoch) {
             // The connection was left meanwhile: how reading it went is nobody's business.
@@ -86,7 +87,6 @@ impl Shared {
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut inner = self.lock();
         let former = inner.reading.receiver.take();
-        inner.reading.seen = true;
         let mut read = Read::Something;
         let item = loop {
             if let Some(item) = inner.machine.poll_item() {
@@ -168,7 +168,7 @@ impl Inner {
     /// The end of reading is reported once nobody is in a write: only then is it known what the
     /// socket took.
     pub(crate) fn report_end(&mut self, now: Instant) {
-        if self.writing.busy.is_some() {
+        if self.machine.is_transmitting() {
             return;
         }
         if let Some(ended) = &self.reading.ended {
@@ -177,23 +177,21 @@ impl Inner {
         }
     }
 
-    /// The driver looks whether anything moved. If not, it takes the turn of a receiver that did
-    /// not come back, and the connection rests. `true`: it must look again.
-    pub(crate) fn watch(&mut self) -> bool {
-        let seen = std::mem::take(&mut self.reading.seen);
-        self.reading.watching = seen;
-        if !seen {
+    /// Where nothing has moved for a while, the driver takes the turn of a receiver that did not
+    /// come back, and the connection rests.
+    pub(crate) fn watch(&mut self, now: Instant) {
+        if self.reading.rests_at().is_some_and(|at| at <= now) {
+            self.reading.moved = None;
             self.reading.take_turn_back();
             self.machine.rest();
             self.history.rest();
             self.writing.rest();
         }
-        seen
     }
 
     fn end(&mut self, epoch: Epoch, reason: Reason) -> Read {
         self.reading.ended = Some(Box::new((epoch, reason)));
-        self.report_end(self.now);
+        self.report_end(self.machine.now());
         Read::Something
     }
 
@@ -202,18 +200,22 @@ impl Inner {
     #[must_use]
     fn receiver_left(&mut self) -> Option<Waker> {
         let reading = &mut self.reading;
-        let unwatched = reading.turn == Turn::Receiver && !reading.watching;
-        reading.watching |= unwatched;
+        let now = self.machine.now();
+        let unwatched = reading.turn == Turn::Receiver && reading.stir(now);
         let paused = std::mem::take(&mut reading.paused);
         if paused || unwatched { self.call_driver() } else { None }
     }
 }
 
 impl Reading {
-    /// Something moved in the driver's task.
-    pub(crate) fn stir(&mut self) {
-        self.seen = true;
-        self.watching = true;
+    /// Something moved. `true`: the connection rested, and the driver is to watch it.
+    pub(crate) fn stir(&mut self, now: Instant) -> bool {
+        self.moved.replace(now).is_none()
+    }
+
+    /// When the connection will rest unless something moves.
+    pub(crate) fn rests_at(&self) -> Option<Instant> {
+        self.moved.map(|moved| moved + PATIENCE)
     }
 
     /// The driver needs to read: the peer may have to be read from before it takes more, or the

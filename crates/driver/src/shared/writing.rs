@@ -20,7 +20,7 @@ use super::{Guard, Inner, Shared, fault};
 use crate::runtime::Socket;
 
 /// System calls that sends make for room before they leave it to the driver: then others may run.
-const HELP: usize = 8;
+const HELP: u8 = 8;
 
 /// Slices of one write.
 const MAX_SLICES: usize = 16;
@@ -30,11 +30,9 @@ pub(crate) struct Writing {
     /// The next send may write for itself.
     may_write: bool,
     /// System calls that sends made for room since the driver last looked.
-    helped: usize,
+    helped: u8,
     /// The last flush that finished a message finished several.
     burst: bool,
-    /// The connection that somebody is writing to, with the machine unlocked.
-    pub(crate) busy: Option<Epoch>,
     /// The driver looked while somebody was writing.
     overtaken: bool,
     /// Memory for the slices of a write, while nobody is in one.
@@ -61,7 +59,7 @@ impl Shared {
         // Admitting a message to an established connection starts no timer: the time of the
         // last look at the clock will do.
         let connected = inner.machine.state() == State::Connected;
-        let now = if connected { inner.now } else { self.now() };
+        let now = if connected { inner.machine.now() } else { self.now() };
         let admitted = inner.machine.send_from(message, options, now);
         if connected && admitted.is_ok() && inner.is_flushed_by_others() {
             // Under load a send is this: nobody has to be told.
@@ -75,12 +73,9 @@ impl Shared {
     fn tell<'a>(&'a self, mut inner: Guard<'a>) {
         if inner.machine.can_transmit() && std::mem::take(&mut inner.writing.may_write) {
             inner = self.flush(inner, 1);
-            if !inner.reading.watching {
-                // The driver lets the connection rest once nothing has moved for a while.
-                inner.reading.stir();
-                let driver = inner.call_driver();
-                inner.woken.extend(driver);
-            }
+            let now = inner.machine.now();
+            // The driver lets the connection rest once nothing has moved for a while.
+            inner.wanted |= inner.reading.stir(now);
         }
         self.publish(inner, false);
     }
@@ -142,7 +137,6 @@ impl Inner {
         let mut slices = std::mem::take(&mut self.writing.slices);
         slices.reserve(MAX_SLICES);
         let epoch = self.machine.poll_transmit(&mut slices)?;
-        self.writing.busy = Some(epoch);
         self.writing.overtaken = false;
         Some(Loan { epoch, socket, waker, slices })
     }
@@ -151,8 +145,6 @@ impl Inner {
         let epoch = loan.epoch;
         loan.slices.clear();
         self.writing.slices = loan.slices;
-        self.writing.busy.take_if(|busy| *busy == epoch);
-        self.now = now;
         match result {
             Poll::Ready(Ok(0)) => {
                 let fault = Fault::new("the socket takes no bytes any more");
@@ -177,8 +169,7 @@ impl Inner {
 
     fn let_driver_read(&mut self) {
         if self.reading.take_turn_back() {
-            let driver = self.call_driver();
-            self.woken.extend(driver);
+            self.wanted = true;
         }
     }
 }
@@ -200,7 +191,6 @@ impl Writing {
 
     pub(crate) fn end_epoch(&mut self) {
         self.may_write = false;
-        self.busy = None;
     }
 }
 
