@@ -3,11 +3,12 @@
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::fs;
-    use std::io;
+    use std::fs::{self, File};
+    use std::io::{self, Write};
     use std::net::TcpStream;
     use std::time::Duration;
 
+    use rustix::fs::{MemfdFlags, memfd_create, sendfile};
     use rustix::net::{RecvFlags, recv};
     use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, pipe, splice};
     use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
@@ -64,6 +65,19 @@ mod linux {
         Ok(recv(stream, buffer, RecvFlags::TRUNC)?.1)
     }
 
+    /// Sends `left` bytes out of a file in memory: the kernel's own pages, which it does not copy.
+    pub(crate) fn flood(stream: &TcpStream, mut left: u64) -> io::Result<()> {
+        const SIZE: usize = 1 << 20;
+
+        let file = memfd_create(c"flood", MemfdFlags::empty())?;
+        File::from(file.try_clone()?).write_all(&vec![7; SIZE])?;
+        while left > 0 {
+            let most = SIZE.min(usize::try_from(left).unwrap_or(SIZE));
+            left -= sendfile(stream, &file, Some(&mut 0), most)? as u64;
+        }
+        Ok(())
+    }
+
     /// Sends everything back, through a pipe: the kernel moves its pages and copies nothing.
     pub(crate) fn echo(stream: &TcpStream) -> io::Result<()> {
         const ROOM: usize = 1 << 20;
@@ -108,6 +122,10 @@ mod other {
         stream.read(buffer)
     }
 
+    pub(crate) fn flood(mut stream: &TcpStream, left: u64) -> io::Result<()> {
+        io::copy(&mut io::repeat(7).take(left), &mut stream).map(drop)
+    }
+
     pub(crate) fn echo(mut stream: &TcpStream) -> io::Result<()> {
         let mut reader = io::BufReader::with_capacity(256 << 10, stream);
         io::copy(&mut reader, &mut stream).map(drop)
@@ -115,6 +133,6 @@ mod other {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Pinned, cpu_time, cpu_time_of_all, discard, echo};
+pub(crate) use linux::{Pinned, cpu_time, cpu_time_of_all, discard, echo, flood};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Pinned, cpu_time, cpu_time_of_all, discard, echo};
+pub(crate) use other::{Pinned, cpu_time, cpu_time_of_all, discard, echo, flood};

@@ -2,7 +2,7 @@
 //! since then one channel brings back what each of them used, and one call pins both ends.
 //!
 //! They are as cheap as a server can be: an echo hands the kernel's own memory back, a sink lets
-//! the kernel drop what arrives, a flood writes one buffer over and over. Whether that is cheap
+//! the kernel drop what arrives, a flood sends pages of the kernel's. Whether that is cheap
 //! enough is measured: each thread reports its CPU time when its connection ends.
 
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::os::{cpu_time, discard, echo};
+use crate::os::{cpu_time, discard, echo, flood};
 
 /// What a server does with each of its connections.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -71,18 +71,17 @@ fn serve(kind: Kind, mut stream: TcpStream) -> io::Result<()> {
         let mut count = [0; 8];
         stream.read_exact(&mut count)?;
         let mut left = u64::from_le_bytes(count);
+        if kind == Kind::Flood {
+            flood(&stream, left)?;
+            continue;
+        }
         while left > 0 {
             let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            left -= match kind {
-                Kind::Flood => stream.write(&buffer[..most])?,
-                Kind::Sink | Kind::Echo => match discard(&stream, &mut buffer[..most])? {
-                    0 => return Ok(()),
-                    count => count,
-                },
-            } as u64;
+            match discard(&stream, &mut buffer[..most])? {
+                0 => return Ok(()),
+                count => left -= count as u64,
+            }
         }
-        if kind == Kind::Sink {
-            stream.write_all(b"!")?;
-        }
+        stream.write_all(b"!")?;
     }
 }
