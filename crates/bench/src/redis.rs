@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Case>> {
     let runtimes = [Runtime::TokioCurrent, Runtime::TokioMulti];
     let wanted = |runtime: &Runtime| options.wants(&format!("{NAME}, {}", runtime.name()));
     let runtimes: Vec<_> = runtimes.into_iter().filter(wanted).collect();
-    let mut peers: Vec<_> =
+    let peers: Vec<_> =
         Peer::ALL.into_iter().filter(|peer| options.wants_peer(peer.name())).collect();
     if runtimes.is_empty() || peers.is_empty() {
         return Ok(Vec::new());
@@ -56,6 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for runtime in runtimes {
         let mut case = Case::new(NAME, runtime.name(), &["redis-rs", "fred"]);
+        let mut peers = peers.clone();
         for _ in 0..options.rounds {
             for &peer in &peers {
                 let address = server.address();
