@@ -33,12 +33,13 @@ impl Sender {
     }
 
     /// Admits `message`: from then on it has exactly one outcome. Waits for room in the outbox
-    /// if there is none and [`Overflow::Wait`] is configured. While the connection is idle the
-    /// message is written before this returns, in this very task.
+    /// if there is none and [`Overflow::Wait`](rebelay_core::Overflow::Wait) is configured. While
+    /// the connection is idle the message is written before this is ready, in this very task.
     ///
     /// # Errors
     /// The message, handed back whole: it is empty, longer than the outbox, did not fit
-    /// ([`Overflow::Reject`]), or the connection is closing or closed.
+    /// ([`Overflow::Reject`](rebelay_core::Overflow::Reject)), or the connection is closing or
+    /// closed.
     ///
     /// # Cancel safety
     /// Dropping the future before it is ready leaves no trace of the message.
@@ -58,9 +59,9 @@ impl Sender {
         Sending::new(self.shared(), message.into(), options)
     }
 
-    /// [`send`](Self::send) without waiting: [`Overflow::Wait`] refuses like
-    /// [`Overflow::Reject`]. Who receives meanwhile should race that with a `send`, not wait for
-    /// data alone: room may come without any.
+    /// [`send`](Self::send) without waiting: [`Overflow::Wait`](rebelay_core::Overflow::Wait)
+    /// refuses like [`Overflow::Reject`](rebelay_core::Overflow::Reject). Who receives when there
+    /// is no room should race that with a `send`, not wait for data alone: room may come without.
     ///
     /// # Errors
     /// Those of [`send`](Self::send).
