@@ -4,7 +4,7 @@
 use std::env;
 use std::process::{Command, Stdio};
 
-use crate::peers::Result;
+use crate::runtime::Result;
 
 /// What this program prints if it is called as it was, and asked for `case` only.
 pub(crate) fn lines(case: &str) -> Result<String> {

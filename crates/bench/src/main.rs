@@ -17,8 +17,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::options::Options;
-use crate::peers::Result;
 use crate::report::Case;
+use crate::runtime::Result;
 
 fn main() -> ExitCode {
     let result = options::parse().and_then(|options| match options {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::peers::Result;
+use crate::runtime::Result;
 
 pub(crate) const HELP: &str = "\
 Measures rebelay beside other ways to use a TCP connection, on every runtime.

@@ -12,10 +12,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::runtime::Runtime;
+use crate::runtime::{Result, Runtime};
 use crate::task::{Done, Task, Work};
-
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Who does the work.
 #[derive(Copy, Clone, Debug, PartialEq)]

@@ -16,9 +16,8 @@ use self::peers::Store;
 use self::server::RedisServer;
 use crate::options::Options;
 use crate::os::cpu_time_of_all;
-use crate::peers::Result;
 use crate::report::{Better, Case, Metric};
-use crate::runtime::Runtime;
+use crate::runtime::{Result, Runtime};
 
 const NAME: &str = "RESP on redis, 1,000 tasks";
 const TASKS: usize = 1_000;

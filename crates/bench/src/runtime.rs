@@ -1,11 +1,13 @@
 //! The runtimes, each as a user gets it.
 
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 
 use rebelay::{Config, ConnectError, Receiver, Sender};
 
-use crate::peers::Result;
+/// What everything here may fail with.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub(crate) enum Runtime {

@@ -5,9 +5,9 @@ use std::thread;
 use crate::apart;
 use crate::options::Options;
 use crate::os::Pinned;
-use crate::peers::{Peer, Result};
+use crate::peers::Peer;
 use crate::report::{Better, Case, Metric};
-use crate::runtime::Runtime;
+use crate::runtime::{Result, Runtime};
 use crate::server::{Kind, Server};
 use crate::task::{Done, Task, Work};
 

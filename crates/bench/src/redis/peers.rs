@@ -10,7 +10,7 @@ use redis::{AsyncCommands, AsyncConnectionConfig, IntoConnectionInfo};
 
 use super::TASKS;
 use super::resp::{self, Client};
-use crate::peers::Result;
+use crate::runtime::Result;
 
 /// What the work needs of a client.
 pub(super) trait Store: Clone + Send + Sync + 'static {
