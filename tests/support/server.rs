@@ -40,6 +40,7 @@ pub struct Server {
 }
 
 struct Running {
+    closed: Arc<AtomicBool>,
     killed: Arc<AtomicBool>,
     acceptor: JoinHandle<Vec<JoinHandle<()>>>,
 }
@@ -95,10 +96,14 @@ impl Server {
     /// Stops listening and resets every connection, with whatever is unread.
     pub fn kill(&mut self) {
         if let Some(running) = self.running.take() {
-            running.killed.store(true, Ordering::SeqCst);
+            // The listener goes first: a client that comes back at once is refused, not taken and
+            // reset.
+            running.closed.store(true, Ordering::SeqCst);
             // Wakes the acceptor.
             let _ = TcpStream::connect(self.address);
-            for peer in running.acceptor.join().unwrap() {
+            let peers = running.acceptor.join().unwrap();
+            running.killed.store(true, Ordering::SeqCst);
+            for peer in peers {
                 peer.join().unwrap();
             }
         }
@@ -110,11 +115,11 @@ impl Server {
         let listener = bind(self.address);
         listener.listen(1_024).unwrap();
         let listener = TcpListener::from(listener);
-        let killed = Arc::new(AtomicBool::new(false));
+        let (closed, killed) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (script, seen) = (Arc::clone(&self.script), Arc::clone(&self.seen));
-        let flag = Arc::clone(&killed);
-        let acceptor = thread::spawn(move || accept(&listener, &script, &seen, &flag));
-        self.running = Some(Running { killed, acceptor });
+        let flags = (Arc::clone(&closed), Arc::clone(&killed));
+        let acceptor = thread::spawn(move || accept(&listener, &script, &seen, &flags));
+        self.running = Some(Running { closed, killed, acceptor });
     }
 
     /// How many connections were accepted, over restarts.
@@ -313,11 +318,11 @@ fn accept(
     listener: &TcpListener,
     script: &Script,
     seen: &Arc<Seen>,
-    killed: &Arc<AtomicBool>,
+    (closed, killed): &(Arc<AtomicBool>, Arc<AtomicBool>),
 ) -> Vec<JoinHandle<()>> {
     let mut peers = Vec::new();
     while let Ok((stream, _)) = listener.accept() {
-        if killed.load(Ordering::SeqCst) {
+        if closed.load(Ordering::SeqCst) {
             break;
         }
         stream.set_nodelay(true).unwrap();
