@@ -35,7 +35,13 @@ pub(crate) async fn g12_whatever_is_given_up_the_stream_is_whole<R: Runtime>() {
         give_up_after(polls, sender.flush()).await;
         give_up_after(polls, sender.wait_closed()).await;
         give_up_after(polls, events.next()).await;
-        match give_up_after(polls, receiver.recv()).await.flatten() {
+        let item = if number % 2 == 0 {
+            give_up_after(polls, receiver.recv()).await.flatten()
+        } else {
+            let limited = give_up_after(polls, receiver.recv_timeout(LONG)).await;
+            limited.and_then(|item| item.expect("nobody waits that long"))
+        };
+        match item {
             Some(Item::Data(data)) => received.extend_from_slice(&data),
             None => {}
             other => panic!("instead of data: {other:?}"),
