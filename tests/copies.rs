@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use smol::future::zip;
-use smol::io::{AsyncRead, AsyncWrite};
+use smol::io::AsyncWrite;
+use support::pipe::Silent;
 use support::talk::{quick, written};
 
 /// Address and length of every slice that was offered.
@@ -49,19 +50,6 @@ impl AsyncWrite for Recorder {
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Reads nothing, and never ends.
-struct Silent;
-
-impl AsyncRead for Silent {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        _buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Pending
     }
 }
 

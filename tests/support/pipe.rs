@@ -62,6 +62,19 @@ impl AsyncRead for End {
     }
 }
 
+/// Brings nothing, and never ends.
+pub struct Silent;
+
+impl AsyncRead for Silent {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        _buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
 impl AsyncWrite for End {
     fn poll_write(
         self: Pin<&mut Self>,

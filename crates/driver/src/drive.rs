@@ -55,8 +55,7 @@ impl Future for Driver {
             let shared = Arc::clone(&this.shared);
             let mut inner = shared.lock();
             if reported || moved {
-                let now = inner.machine.now();
-                inner.reading.stir(now);
+                inner.stir();
             }
             if inner.machine.has_action() || reported || moved {
                 shared.publish(inner, true);
@@ -69,7 +68,7 @@ impl Future for Driver {
             }
             inner.writing.allow();
             let deadline =
-                inner.machine.poll_timeout().into_iter().chain(inner.reading.rests_at()).min();
+                inner.machine.poll_timeout().into_iter().chain(inner.resting.begins_at()).min();
             // A timer that runs out too early is kept: then the driver looks once more.
             let rearm = this.sleep.is_none() || inner.armed > deadline;
             if rearm {
@@ -98,7 +97,7 @@ impl Driver {
             inner.machine.close(now);
         }
         inner.machine.handle_timeout(now);
-        inner.watch(now);
+        inner.rest_if_due(now);
     }
 
     /// Does what the machine wants done.

@@ -10,6 +10,7 @@
 //! concerns: the driver, if the machine has bytes, an action or an earlier timeout for it.
 
 pub(crate) mod reading;
+mod resting;
 mod writing;
 
 use std::io;
@@ -25,6 +26,7 @@ use crate::runtime::{Runtime, Socket};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{self, Event, Lock};
 use reading::Reading;
+use resting::Resting;
 use writing::Writing;
 
 pub(crate) struct Shared {
@@ -48,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) socket: Option<Arc<dyn Socket>>,
     pub(crate) reading: Reading,
     pub(crate) writing: Writing,
+    pub(crate) resting: Resting,
     pub(crate) history: History,
     /// The driver's waker, from its first poll on.
     pub(crate) driver: Option<Waker>,
@@ -81,6 +84,7 @@ impl Shared {
                 socket: None,
                 reading: Reading::default(),
                 writing: Writing::default(),
+                resting: Resting::default(),
                 history: History::default(),
                 driver: None,
                 called: false,

@@ -3,26 +3,19 @@
 //! The task that waits in `recv` reads for itself: the waker of the socket is then its own, and
 //! no other task is woken for a message. It keeps that turn when it leaves, because it mostly
 //! comes back at once. So that the end of the connection is noticed even if it does not, the
-//! driver watches: once nothing has moved for a while it takes the turn back and lets the
-//! connection rest: an idle one holds no buffers.
+//! driver takes the turn back when the connection comes to rest (`resting`).
 
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use rebelay_core::{Epoch, Instant, Item, Reason, State};
 
-use super::{Guard, Inner, Shared, fault, wake};
-
-/// How long a receiver that left keeps its turn to read, and the connection its memory.
-const PATIENCE: Duration = Duration::from_millis(100);
+use super::{Guard, Inner, Shared, fault};
 
 #[derive(Default)]
 pub(crate) struct Reading {
     pub(crate) turn: Turn,
     /// The waker of the task that waits in `recv`.
     pub(crate) receiver: Option<Waker>,
-    /// When something last moved; `None`: the connection rests.
-    moved: Option<Instant>,
     /// The driver left bytes unread because the inbox was full.
     pub(crate) paused: bool,
     /// Reading came to this end, which the machine learns once nobody is writing.
@@ -107,10 +100,11 @@ impl Shared {
                 inner.reading.turn = Turn::Receiver;
             }
         };
-        let call = if item.is_ready() { inner.receiver_left() } else { None };
+        if item.is_ready() {
+            inner.receiver_left();
+        }
         self.publish(inner, false);
         drop(former);
-        wake(call);
         item
     }
 
@@ -135,9 +129,8 @@ impl Shared {
     pub(crate) fn try_recv(&self) -> Option<Item> {
         let mut inner = self.lock();
         let item = inner.machine.poll_item();
-        let call = inner.receiver_left();
-        drop(inner);
-        wake(call);
+        inner.receiver_left();
+        self.publish(inner, false);
         item
     }
 
@@ -145,10 +138,9 @@ impl Shared {
     pub(crate) fn stop_recv(&self) {
         let mut inner = self.lock();
         let waker = inner.reading.receiver.take();
-        let call = inner.receiver_left();
-        drop(inner);
+        inner.receiver_left();
+        self.publish(inner, false);
         drop(waker);
-        wake(call);
     }
 
     /// Nobody will receive any more: the driver reads, and throws away.
@@ -157,10 +149,9 @@ impl Shared {
         let waker = inner.reading.receiver.take();
         inner.reading.turn = Turn::Driver;
         inner.machine.discard_received();
-        let call = inner.call_driver();
-        drop(inner);
+        inner.wanted = true;
+        self.publish(inner, false);
         drop(waker);
-        wake(call);
     }
 }
 
@@ -177,47 +168,23 @@ impl Inner {
         }
     }
 
-    /// Where nothing has moved for a while, the driver takes the turn of a receiver that did not
-    /// come back, and the connection rests.
-    pub(crate) fn watch(&mut self, now: Instant) {
-        if self.reading.rests_at().is_some_and(|at| at <= now) {
-            self.reading.moved = None;
-            self.reading.take_turn_back();
-            self.machine.rest();
-            self.history.rest();
-            self.writing.rest();
-        }
-    }
-
     fn end(&mut self, epoch: Epoch, reason: Reason) -> Read {
         self.reading.ended = Some(Box::new((epoch, reason)));
         self.report_end(self.machine.now());
         Read::Something
     }
 
-    /// The receiver left: calls the driver to read on where it had paused, or to watch whether
-    /// the receiver comes back.
-    #[must_use]
-    fn receiver_left(&mut self) -> Option<Waker> {
-        let reading = &mut self.reading;
-        let now = self.machine.now();
-        let unwatched = reading.turn == Turn::Receiver && reading.stir(now);
-        let paused = std::mem::take(&mut reading.paused);
-        if paused || unwatched { self.call_driver() } else { None }
+    /// The receiver left: the driver is to read on where it had paused, and to watch whether the
+    /// receiver comes back.
+    fn receiver_left(&mut self) {
+        if self.reading.turn == Turn::Receiver {
+            self.stir();
+        }
+        self.wanted |= std::mem::take(&mut self.reading.paused);
     }
 }
 
 impl Reading {
-    /// Something moved. `true`: the connection rested, and the driver is to watch it.
-    pub(crate) fn stir(&mut self, now: Instant) -> bool {
-        self.moved.replace(now).is_none()
-    }
-
-    /// When the connection will rest unless something moves.
-    pub(crate) fn rests_at(&self) -> Option<Instant> {
-        self.moved.map(|moved| moved + PATIENCE)
-    }
-
     /// The driver needs to read: the peer may have to be read from before it takes more, or the
     /// connection has failed. A receiver that waits does it for the driver. `true`: it is the
     /// driver's turn now, and was not.

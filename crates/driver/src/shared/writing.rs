@@ -73,9 +73,6 @@ impl Shared {
     fn tell<'a>(&'a self, mut inner: Guard<'a>) {
         if inner.machine.can_transmit() && std::mem::take(&mut inner.writing.may_write) {
             inner = self.flush(inner, 1);
-            let now = inner.machine.now();
-            // The driver lets the connection rest once nothing has moved for a while.
-            inner.wanted |= inner.reading.stir(now);
         }
         self.publish(inner, false);
     }
@@ -148,13 +145,13 @@ impl Inner {
         match result {
             Poll::Ready(Ok(0)) => {
                 let fault = Fault::new("the socket takes no bytes any more");
-                self.machine.handle_write_failed(epoch, fault, now);
+                self.write_failed(epoch, fault, now);
             }
-            Poll::Ready(Ok(count)) => self.machine.handle_transmitted(epoch, count, now),
-            Poll::Ready(Err(error)) => {
-                self.machine.handle_write_failed(epoch, fault(&error), now);
-                self.let_driver_read();
+            Poll::Ready(Ok(count)) => {
+                self.machine.handle_transmitted(epoch, count, now);
+                self.stir();
             }
+            Poll::Ready(Err(error)) => self.write_failed(epoch, fault(&error), now),
             Poll::Pending => {
                 self.machine.handle_transmitted(epoch, 0, now);
                 if self.writing.overtaken {
@@ -165,6 +162,11 @@ impl Inner {
             }
         }
         self.report_end(now);
+    }
+
+    fn write_failed(&mut self, epoch: Epoch, fault: Fault, now: Instant) {
+        self.machine.handle_write_failed(epoch, fault, now);
+        self.let_driver_read();
     }
 
     fn let_driver_read(&mut self) {
