@@ -117,6 +117,7 @@ mod connection;
 mod dial;
 mod error;
 mod event;
+mod evidence;
 mod inbox;
 mod log;
 mod orders;
@@ -133,6 +134,7 @@ pub use config::{
 pub use connection::{Connection, State};
 pub use error::{Fault, Reason, Refusal, SendError};
 pub use event::{Action, Event, Item};
+pub use evidence::Evidence;
 pub use outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
 pub use rng::SplitMix64;
 pub use time::Instant;
