@@ -13,10 +13,11 @@
 #[doc(inline)]
 pub use rebelay_driver::{
     BackoffConfig, BoxFuture, Certainty, Config, ConfigError, ConnectError, Driver, Endpoint,
-    Epoch, Event, Events, FailCause, Fault, FirstConnect, Handshake, HandshakeError, Item, Jitter,
-    Keepalive, Ledger, Outcome, Overflow, Reason, Receiver, RecvTimeout, Refusal, Resend, Runtime,
-    SendError, SendOptions, Sender, Sending, SockRef, Socket, SocketOptions, State, Ticket,
-    connect, finish_connect, io, open,
+    Epoch, Event, Events, Evidence, FailCause, Fault, FirstConnect, Handshake, HandshakeError,
+    Item, Jitter, Keepalive, Ledger, Outcome, Outcomes, Overflow, PeerFin, Reason, Receiver,
+    RecvTimeout, Refusal, Replay, Resend, Runtime, SendError, SendOptions, Sender, Sending,
+    Settled, SockRef, Socket, SocketOptions, State, Ticket, connect, evidence, finish_connect, io,
+    open,
 };
 
 pub use rebelay_core as core;

@@ -22,6 +22,7 @@ Usage: cargo run --release --example outage -- [OPTIONS] [FILE]
 
   FILE               the file to ship; default: this repository's Cargo.lock
   --resend POLICY    unacked (default): lose nothing, whatever is killed
+                     untransmitted: what left this host may be lost, and is then counted
                      incomplete: what the kernel took whole may be lost, and is then counted
                      never: what was begun may be lost as well
   --times N          ship it so many times over; default 8
@@ -164,7 +165,7 @@ async fn follow(
                     }
                 }
             }
-            Item::Down { .. } => {}
+            Item::PeerFinished { .. } | Item::Down { .. } => {}
         }
         let (reached, kills) = server.progress();
         let tenth = reached * 10 / total.max(1) as u64;
@@ -201,10 +202,11 @@ fn parse() -> Result<Option<Options>, Box<dyn Error>> {
                 let policy = parser.value()?.string()?;
                 options.resend = match policy.as_str() {
                     "unacked" => Resend::Unacked,
+                    "untransmitted" => Resend::Untransmitted,
                     "incomplete" => Resend::Incomplete,
                     "never" => Resend::Never,
                     _ => {
-                        let allowed = "unacked, incomplete, never";
+                        let allowed = "unacked, untransmitted, incomplete, never";
                         return Err(format!("--resend is {policy:?}; allowed: {allowed}").into());
                     }
                 };

@@ -55,7 +55,7 @@ impl Run {
                 require(self.intact(), "what the server kept is not the file");
                 require(ledger.acked == ledger.admitted, "not every line was acknowledged");
             }
-            Resend::Incomplete | Resend::Never => {
+            Resend::Never | Resend::Incomplete | Resend::Untransmitted => {
                 require(kept.repeated == 0, "a line was received whole twice");
             }
         }
@@ -70,16 +70,18 @@ impl Run {
 /// The runs side by side.
 pub(crate) fn print(runs: &[Run]) {
     type Row = (&'static str, fn(&Run) -> String);
-    let rows: [Row; 16] = [
+    let rows: [Row; 18] = [
         ("", |run| run.runtime.into()),
         ("lines in the file", |run| run.lines.len().to_string()),
         ("messages admitted", |run| run.ledger.admitted.to_string()),
         ("= written, end unknown", |run| run.ledger.written.to_string()),
         ("+ acknowledged", |run| run.ledger.acked.to_string()),
         ("+ failed, not sent", |run| run.ledger.not_sent.to_string()),
+        ("+ failed, not left", |run| run.ledger.not_transmitted.to_string()),
         ("+ failed, in doubt", |run| run.ledger.in_doubt.to_string()),
         ("+ dropped, pending", |run| (run.ledger.dropped + run.ledger.pending).to_string()),
         ("resent", |run| run.ledger.resent.to_string()),
+        ("proven never to leave", |run| run.ledger.proven_unsent.to_string()),
         ("kills of the server", |run| run.kept.kills.to_string()),
         ("epochs", |run| run.ledger.epochs.to_string()),
         ("bytes written", |run| run.ledger.bytes_written.to_string()),

@@ -106,6 +106,7 @@ pub(crate) async fn g11_close_while_the_peer_floods<R: Runtime>() {
         match item {
             Item::Data(data) => assert!(data.iter().all(|byte| *byte == 0xF0)),
             Item::Down { reason: why, .. } => reason = Some(why),
+            Item::PeerFinished { .. } => panic!("nobody asked to keep writing"),
             Item::Up { .. } => panic!("a second epoch"),
         }
     }

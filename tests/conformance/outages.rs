@@ -25,7 +25,7 @@ pub(crate) async fn g04_unacked_loses_nothing<R: Runtime>() {
             match item {
                 Item::Up { .. } => unread.clear(),
                 Item::Data(data) => unread.extend_from_slice(&data),
-                Item::Down { .. } => {}
+                Item::PeerFinished { .. } | Item::Down { .. } => {}
             }
             let whole = unread.len() / 8 * 8;
             if let Some(last) = unread[..whole].chunks_exact(8).last() {

@@ -133,7 +133,7 @@ pub(crate) async fn state_and_events_tell_what_happens<R: Runtime>() {
     assert_eq!(second.number(), 2);
     assert_eq!(sender.last_error(), Some(Reason::PeerClosed));
     let reason = Reason::PeerClosed;
-    let ended = Event::Disconnected { epoch: first, reason, resent: 0 };
+    let ended = Event::Disconnected { epoch: first, reason, resent: 0, proven_unsent: 0 };
     assert_eq!(events.next().await, Some(ended));
     let again = event(&mut events, |event| matches!(event, Event::Connected { .. })).await;
     assert_eq!(again, Event::Connected { epoch: second });

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ impl Runtime for Scripted {
         Box::pin(async {
             let stream = Async::new(begun?)?;
             stream.write_with(|stream| finish_connect(SockRef::from(stream))).await?;
-            let socket = ByRef::new(stream, |stream| stream.get_ref().shutdown(Shutdown::Write));
+            let socket = ByRef::new(stream);
             Ok(Arc::new(socket) as Arc<dyn Socket>)
         })
     }

@@ -5,6 +5,8 @@ use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
+use crate::outcome::Epoch;
+
 /// How a connection decides. Every field has a default; change what you need.
 ///
 /// ```
@@ -23,6 +25,15 @@ pub struct Config {
     /// Which messages go out again after a disconnect, unless [`SendOptions`] says otherwise.
     /// Default: [`Resend::Incomplete`].
     pub resend: Resend,
+    /// On how many epochs a message may be begun before it is given up instead of going back to
+    /// be sent again. Default `u32::MAX`: no limit; 1 to `u32::MAX`.
+    pub max_attempts: u32,
+    /// How many messages a second go out again at the start of an epoch, so that a server that
+    /// has just come back is not flooded; newer ones wait behind them. Default `u32::MAX`: as
+    /// many as the socket takes; 1 to `u32::MAX`.
+    pub max_resent_per_second: u32,
+    /// What the peer's FIN means. Default: [`PeerFin::Leave`].
+    pub peer_fin: PeerFin,
     /// What a send meets when the outbox is full. Default: [`Overflow::Wait`].
     pub overflow: Overflow,
     /// Messages that may be admitted and not finished with, the ones waiting for an
@@ -42,10 +53,14 @@ pub struct Config {
     /// Time for the handshake of one epoch. Default 5 s; 1 ms to 1 day.
     pub handshake_timeout: Duration,
     /// How long bytes may wait while the socket takes none before the connection is given up.
-    /// Default 30 s; 1 ms to 1 day.
+    /// Default 35 s; 1 ms to 1 day. The operating system's own limit (`TCP_USER_TIMEOUT`) should
+    /// be shorter: of a connection that it ended it can prove what never left, of one that is
+    /// left while it lives it cannot.
     pub write_stall_timeout: Duration,
-    /// After a failed write: how long the bytes that arrived before it may still be read (a full
-    /// inbox can delay them) before the connection counts as down. Default 1 s; 1 ms to 1 day.
+    /// How long a connection that has failed or that the peer has left may take to say the rest,
+    /// before it counts as down: after a failed write, the bytes that arrived before it (a full
+    /// inbox can delay them); after the peer's FIN, what became of messages with
+    /// [`Resend::Untransmitted`]. Default 1 s; 1 ms to 1 day.
     pub read_out_timeout: Duration,
     /// How long [`close`](crate::Connection::close) may wait for a half-written message and for
     /// the peer's FIN. Default 100 ms; 1 ms to 100 ms.
@@ -105,9 +120,28 @@ pub enum Resend {
     Never,
     /// Those that the socket did not take whole: at most once, and nothing is kept for it.
     Incomplete,
+    /// Those too that the socket took whole, of which the operating system proves that their last
+    /// byte never left this host: at most once. A message stays in the outbox, and counts against
+    /// its bounds, until it is known to have been transmitted. Where there is no such
+    /// [`Evidence`](crate::Evidence) this is [`Incomplete`](Self::Incomplete): on other systems
+    /// than Linux, on streams that are not TCP sockets, and when a connection is left that could
+    /// still transmit (a stall, a reconnect that was asked for, closing).
+    Untransmitted,
     /// All that were not acknowledged with [`ack_through`](crate::Connection::ack_through): at
     /// least once. A message stays in the outbox, and counts against its bounds, until then.
     Unacked,
+}
+
+/// What the peer's FIN means: it will send nothing more.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PeerFin {
+    /// It is the end of the epoch: most peers have closed altogether, and what is written to them
+    /// is lost.
+    Leave,
+    /// The peer reads on: [`Item::PeerFinished`](crate::Item::PeerFinished) tells the reader, and
+    /// messages go out on this epoch until a write fails or it is ended from this side. Nothing
+    /// is read any more; so that the connection has died is noticed by the next write.
+    KeepWriting,
 }
 
 /// What a send meets when the outbox is full.
@@ -130,12 +164,30 @@ pub enum Overflow {
 pub struct SendOptions {
     /// The resend policy of this message; `None`: the connection's.
     pub resend: Option<Resend>,
+    /// How long after its admission the message expires, unless a byte of it is out on the
+    /// current epoch by then: that is only reported
+    /// ([`Event::DeadlinePassed`](crate::Event::DeadlinePassed)), and the message expires if it
+    /// would have to be sent again. `None`: never.
+    pub expires_after: Option<Duration>,
+    /// The only epoch that the message may go out on: it is refused if that is not the current
+    /// one, and fails with it. `None`: any.
+    pub epoch: Option<Epoch>,
 }
 
 impl SendOptions {
     /// Options that ask for `resend`.
     pub const fn resend(resend: Resend) -> Self {
-        Self { resend: Some(resend) }
+        Self { resend: Some(resend), expires_after: None, epoch: None }
+    }
+
+    /// Options for a message that may go out on `epoch` alone.
+    pub const fn pinned_to(epoch: Epoch) -> Self {
+        Self { resend: None, expires_after: None, epoch: Some(epoch) }
+    }
+
+    /// Options for a message that expires `limit` after its admission.
+    pub const fn expires_after(limit: Duration) -> Self {
+        Self { resend: None, expires_after: Some(limit), epoch: None }
     }
 }
 
@@ -144,6 +196,9 @@ impl Default for Config {
         Self {
             first_connect: FirstConnect::Wait,
             resend: Resend::Incomplete,
+            max_attempts: u32::MAX,
+            max_resent_per_second: u32::MAX,
+            peer_fin: PeerFin::Leave,
             overflow: Overflow::Wait,
             max_queued_messages: 1_024,
             max_queued_bytes: 8 << 20,
@@ -152,7 +207,7 @@ impl Default for Config {
             resolve_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(5),
-            write_stall_timeout: Duration::from_secs(30),
+            write_stall_timeout: Duration::from_secs(35),
             read_out_timeout: Duration::from_secs(1),
             close_timeout: MAX_CLOSE,
             handshake: false,
@@ -186,6 +241,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let backoff = &self.backoff;
         let tebi = usize::try_from(1_u64 << 40).unwrap_or(usize::MAX);
+        ConfigError::require("max_attempts", self.max_attempts, 1, u32::MAX)?;
+        let rate = self.max_resent_per_second;
+        ConfigError::require("max_resent_per_second", rate, 1, u32::MAX)?;
         ConfigError::require("max_queued_messages", self.max_queued_messages, 1, 1 << 24)?;
         ConfigError::require("max_queued_bytes", self.max_queued_bytes, 1, tebi)?;
         ConfigError::require("max_received_bytes", self.max_received_bytes, 4 << 10, 1 << 30)?;

@@ -12,20 +12,27 @@
 //!                                           │  Backoff  │ ◀─────────────── └─────────────┘
 //!                                           └───────────┘ failed, too long   │ done, or none
 //!                                             ▲                              │ is configured
-//!            disconnected, stalled,           │    ┌───────────┐             │
-//!            write failed and read out        └─── │ Connected │ ◀───────────┘
+//!            disconnected and settled,        │    ┌───────────┐             │
+//!            stalled                          └─── │ Connected │ ◀───────────┘
 //!                                                  └───────────┘
-//!                                   close, or drained │ FIN sent
+//!                      close, drained, or half_close │ FIN sent
 //!                                                     ▼
 //!   ┌────────┐  their FIN, an error, or time is up ┌──────────┐
 //!   │ Closed │ ◀────────────────────────────────── │ Draining │
 //!   └────────┘                                     └──────────┘
 //! ```
 //!
+//! A connection that has ended may take a while to be settled: after a failed write what had
+//! arrived is read, after the peer's FIN the operating system may yet say what never left.
+//!
 //! `reconnect_now` takes Handshaking and Connected to Resolving. `close`, the end of a drain, and
 //! (with `FailFast`) the failure of the first round take every state to Closed; Connected goes
 //! there by way of Draining unless the connection ends, or time is up, before all is written.
 
+mod aside;
+mod explain;
+mod leaving;
+mod reaching;
 mod user;
 mod view;
 
@@ -36,14 +43,15 @@ use core::net::SocketAddr;
 use bytes::BytesMut;
 
 use crate::backoff::Backoff;
-use crate::config::{Config, ConfigError, FirstConnect};
+use crate::config::{Config, ConfigError, FirstConnect, PeerFin};
 use crate::dial::Dial;
 use crate::error::{Fault, Reason};
 use crate::event::{Action, Event, Events};
+use crate::evidence::Evidence;
 use crate::inbox::Inbox;
 use crate::orders::Orders;
 use crate::outbox::Outbox;
-use crate::outcome::{Epoch, FailCause};
+use crate::outcome::Epoch;
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 
@@ -84,15 +92,19 @@ pub struct Connection {
     now: Instant,
     /// The latest established connection; 0 before the first.
     epoch: Epoch,
-    /// `close` or `drain` was called: nothing is admitted any more.
+    /// `close`, `drain` or `half_close` was called: nothing is admitted any more.
     ending: Option<Ending>,
     /// The socket took nothing of what was last offered, and has not said that it would.
     blocked: bool,
-    /// Writing on this epoch failed: what was received is still read.
-    write_failed: Option<Box<Reason>>,
+    /// The peer sent its FIN on this epoch: nothing more is read.
+    peer_finished: bool,
+    /// This epoch has ended and is not settled yet: nothing more is written.
+    parting: Option<Box<Parting>>,
+    /// How often in a row evidence has let no message go.
+    fruitless: u8,
     /// No connection was up yet, and the failure of the first round is the end.
     fail_fast: bool,
-    last_error: Option<Box<Reason>>,
+    last_error: Option<Box<LastError>>,
     dial: Dial,
     backoff: Backoff,
     timers: Timers,
@@ -104,10 +116,32 @@ pub struct Connection {
 
 #[derive(Copy, Clone, Debug, PartialEq)]
 enum Ending {
-    /// Write what is queued, over new connections if need be.
+    /// Write what is queued, over new connections if need be, and have it answered.
     Drain,
+    /// Write what is queued, over new connections if need be; then the peer has all the time.
+    HalfClose,
     /// Finish the message that is half written, on this connection or not at all.
     Close,
+}
+
+/// Why this epoch has ended, and what is known of its bytes.
+#[derive(Debug)]
+struct Parting {
+    reason: Reason,
+    evidence: Option<Evidence>,
+}
+
+/// Why the last attempt failed or the last connection ended.
+#[derive(Debug)]
+struct LastError {
+    reason: Reason,
+    /// Of the connection that ended; `None`: it was an attempt.
+    epoch: Option<Epoch>,
+    /// The dials so far.
+    attempt: u64,
+    /// Where to, if there was a dial.
+    address: Option<SocketAddr>,
+    at: Instant,
 }
 
 impl Connection {
@@ -130,7 +164,9 @@ impl Connection {
             epoch: Epoch(0),
             ending: None,
             blocked: false,
-            write_failed: None,
+            peer_finished: false,
+            parting: None,
+            fruitless: 0,
             fail_fast: config.first_connect == FirstConnect::FailFast,
             last_error: None,
             dial: Dial::default(),
@@ -213,7 +249,7 @@ impl Connection {
     pub fn handle_handshake_failed(&mut self, epoch: Epoch, fault: Fault, now: Instant) {
         self.observe(now);
         if self.state == State::Handshaking && epoch == self.epoch {
-            self.leave_epoch(Reason::Handshake(fault));
+            self.leave_epoch(Reason::Handshake(fault), None);
         }
     }
 
@@ -228,6 +264,8 @@ impl Connection {
         self.blocked = count == 0;
         if count > 0 {
             self.timers.stop(Timer::Stall);
+            self.fruitless = 0;
+            self.ask_for_evidence();
             self.wind_down();
         } else {
             let deadline = self.now + self.config.write_stall_timeout;
@@ -240,16 +278,54 @@ impl Connection {
         self.blocked &= epoch != self.epoch;
     }
 
-    /// The socket of `epoch` took none of what was lent and never will. What was received before
-    /// is still to be read, for `read_out_timeout` at most, up to the report of
+    /// The socket of `epoch` took none of what was lent and never will; `evidence` is what the
+    /// operating system says after that. What was received before is still to be read, for
+    /// `read_out_timeout` at most, up to the report of
     /// [`handle_disconnected`](Self::handle_disconnected).
-    pub fn handle_write_failed(&mut self, epoch: Epoch, fault: Fault, now: Instant) {
+    pub fn handle_write_failed(
+        &mut self,
+        epoch: Epoch,
+        fault: Fault,
+        evidence: Option<Evidence>,
+        now: Instant,
+    ) {
         self.observe(now);
-        if self.state == State::Connected && epoch == self.epoch && self.write_failed.is_none() {
+        if self.state == State::Connected && epoch == self.epoch && self.parting.is_none() {
             self.outbox.taken(0, epoch);
-            self.write_failed = Some(Box::new(Reason::Io(fault)));
-            self.timers.stop(Timer::Stall);
-            self.timers.set(Timer::ReadOut, self.now + self.config.read_out_timeout);
+            let reason = Reason::Io(fault);
+            if self.peer_finished {
+                self.leave_epoch(reason, evidence);
+            } else {
+                self.part(reason, evidence);
+            }
+        }
+    }
+
+    /// What the operating system says of the bytes that the socket of `epoch` took, as
+    /// [`Action::Measure`] asked; `None`: it says nothing of such a socket.
+    pub fn handle_evidence(&mut self, epoch: Epoch, evidence: Option<Evidence>, now: Instant) {
+        self.observe(now);
+        if !self.is_up() || epoch != self.epoch {
+            return;
+        }
+        match evidence {
+            None => self.outbox.go_blind(epoch),
+            Some(Evidence { untransmitted, .. }) => {
+                let fruitful = self.outbox.transmitted(untransmitted, epoch);
+                self.fruitless = if fruitful { 0 } else { self.fruitless.saturating_add(1) };
+            }
+        }
+        let is_final = evidence.is_none_or(|evidence| evidence.is_final);
+        if let Some(parting) = &mut self.parting
+            && is_final
+        {
+            parting.evidence = evidence;
+        }
+        if self.is_settled() {
+            self.leave();
+        } else {
+            self.ask_later_for_evidence();
+            self.wind_down();
         }
     }
 
@@ -263,18 +339,33 @@ impl Connection {
     }
 
     /// Reading the socket of `epoch` came to its end: [`Reason::PeerClosed`] or [`Reason::Io`].
-    /// All that was read must have been handed in before; a write that is still out with a
-    /// writer counts as if the socket had taken it.
-    pub fn handle_disconnected(&mut self, epoch: Epoch, reason: Reason, now: Instant) {
+    /// All that was read must have been handed in before. `evidence` is what the operating system
+    /// says after that; a write that is still out with a writer counts as if the socket had taken
+    /// it, and then nothing is proven.
+    pub fn handle_disconnected(
+        &mut self,
+        epoch: Epoch,
+        reason: Reason,
+        evidence: Option<Evidence>,
+        now: Instant,
+    ) {
         self.observe(now);
-        if self.is_up() && epoch == self.epoch {
-            let first = self.write_failed.take();
-            self.leave_epoch(if reason == Reason::PeerClosed {
-                first.map_or(reason, |first| *first)
-            } else {
-                reason
-            });
+        let is_known = self.peer_finished && reason == Reason::PeerClosed;
+        if !self.is_up() || epoch != self.epoch || is_known {
+            return;
         }
+        let is_fin = reason == Reason::PeerClosed;
+        self.peer_finished |= is_fin;
+        if !is_fin || self.state == State::Draining {
+            let evidence = self.parting.as_ref().and_then(|p| p.evidence).or(evidence);
+            return self.leave_epoch(self.first_reason(reason), evidence);
+        }
+        if self.config.peer_fin == PeerFin::KeepWriting && self.parting.is_none() {
+            self.inbox.peer_finished(epoch);
+            self.tell(Event::PeerFinished { epoch });
+            return self.wind_down();
+        }
+        self.part(reason, evidence);
     }
 
     /// Time has come to `now`.
@@ -287,21 +378,18 @@ impl Connection {
                     self.orders.abandon(self.dial.attempt());
                     self.attempt_failed(Reason::ConnectTimeout);
                 }
-                Timer::Handshake => self.leave_epoch(Reason::HandshakeTimeout),
+                Timer::Handshake => self.leave_epoch(Reason::HandshakeTimeout, None),
                 Timer::Backoff => self.resolve(),
-                Timer::Stall => self.leave_epoch(Reason::Stalled),
-                Timer::ReadOut => {
-                    let reason = self.write_failed.take().map_or(Reason::Closed, |first| *first);
-                    self.leave_epoch(reason);
-                }
-                Timer::Close => self.finish(Reason::Closed),
+                Timer::Stall => self.leave_epoch(Reason::Stalled, None),
+                Timer::Settle => self.leave(),
+                Timer::Close => self.finish(Reason::Closed, None),
+                Timer::Measure => self.measure(),
+                Timer::Replay => self.let_replays_go(),
+                Timer::Expire => self.expire(),
             }
         }
     }
-}
 
-/// The transitions.
-impl Connection {
     #[inline]
     fn observe(&mut self, now: Instant) {
         self.now = self.now.max(now);
@@ -318,122 +406,5 @@ impl Connection {
     fn enter(&mut self, state: State) {
         self.state = state;
         self.since = self.now;
-    }
-
-    fn resolve(&mut self) {
-        self.timers.stop(Timer::Backoff);
-        self.enter(State::Resolving);
-        self.timers.set(Timer::Resolve, self.now + self.config.resolve_timeout);
-        let round = self.dial.begin_round();
-        self.tell(Event::Resolving { round });
-        self.orders.start(Action::Resolve { round });
-    }
-
-    /// Dials the next address of this round, or waits for the next round, because of `reason`.
-    fn dial_next(&mut self, reason: Reason) {
-        let Some((attempt, address)) = self.dial.next_attempt() else {
-            return self.back_off(reason);
-        };
-        self.enter(State::Connecting);
-        self.timers.set(Timer::Connect, self.now + self.config.connect_timeout);
-        self.tell(Event::Connecting { attempt, address });
-        self.orders.start(Action::Dial { attempt, address });
-    }
-
-    fn attempt_failed(&mut self, reason: Reason) {
-        self.timers.stop(Timer::Resolve);
-        self.timers.stop(Timer::Connect);
-        let attempt = self.dial.attempt();
-        self.tell(Event::AttemptFailed { attempt, reason: reason.clone() });
-        self.dial_next(reason);
-    }
-
-    /// Waits for the next round, unless the first was all that was wanted.
-    fn back_off(&mut self, reason: Reason) {
-        self.last_error = Some(Box::new(reason.clone()));
-        self.enter(State::Backoff);
-        self.orders.start_nothing();
-        if self.fail_fast && reason != Reason::Reconnect {
-            return self.finish(reason);
-        }
-        let delay = self.backoff.next_delay(&self.config.backoff);
-        self.tell(Event::BackingOff { delay });
-        self.timers.set(Timer::Backoff, self.now + delay);
-        self.wind_down();
-    }
-
-    fn come_up(&mut self) {
-        self.enter(State::Connected);
-        self.fail_fast = false;
-        self.inbox.up(self.epoch);
-        self.tell(Event::Connected { epoch: self.epoch });
-    }
-
-    /// The established connection has ended, or is given up, because of `reason`.
-    fn leave_epoch(&mut self, reason: Reason) {
-        if self.state == State::Draining || self.ending == Some(Ending::Close) {
-            return self.finish(reason);
-        }
-        self.drop_socket(&reason);
-        self.back_off(reason);
-    }
-
-    /// Closes the socket of the current epoch, tells the reader, and takes the outbox back.
-    fn drop_socket(&mut self, reason: &Reason) {
-        self.orders.close_socket(self.epoch);
-        self.timers.stop_all_but_close();
-        self.blocked = false;
-        self.write_failed = None;
-        if !self.is_up() {
-            let attempt = self.dial.attempt();
-            self.tell(Event::AttemptFailed { attempt, reason: reason.clone() });
-            return;
-        }
-        if self.now.saturating_since(self.since) >= self.config.backoff.reset_after {
-            self.backoff.reset(&self.config.backoff);
-        }
-        let (epoch, resent) = (self.epoch, self.outbox.rewind());
-        self.inbox.down(epoch, reason.clone());
-        self.tell(Event::Disconnected { epoch, reason: reason.clone(), resent });
-    }
-
-    /// Where an ending connection has nothing left to wait for: says goodbye.
-    fn wind_down(&mut self) {
-        let done = match self.ending {
-            None => false,
-            Some(Ending::Drain) => self.outbox.is_empty(),
-            Some(Ending::Close) => self.outbox.is_written(),
-        };
-        if !done {
-            return;
-        }
-        match self.state {
-            State::Connected => {
-                self.enter(State::Draining);
-                self.orders.shutdown_write(self.epoch);
-                self.timers.set_earlier(Timer::Close, self.now + self.config.close_timeout);
-            }
-            State::Draining | State::Closed => {}
-            State::Idle
-            | State::Resolving
-            | State::Connecting
-            | State::Handshaking
-            | State::Backoff => self.finish(Reason::Closed),
-        }
-    }
-
-    /// The end: every message gets its outcome, every resource its order to go.
-    fn finish(&mut self, reason: Reason) {
-        self.outbox.fail_all(FailCause::Closed);
-        match self.state {
-            State::Connecting => self.orders.abandon(self.dial.attempt()),
-            State::Handshaking | State::Connected | State::Draining => self.drop_socket(&reason),
-            State::Idle | State::Resolving | State::Backoff | State::Closed => {}
-        }
-        self.orders.start_nothing();
-        self.timers = Timers::default();
-        self.enter(State::Closed);
-        self.last_error = Some(Box::new(reason.clone()));
-        self.tell(Event::Closed { reason });
     }
 }

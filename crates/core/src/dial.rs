@@ -15,6 +15,8 @@ pub(crate) struct Dial {
     round: u64,
     /// The current attempt, numbered over all rounds.
     attempt: u64,
+    /// Where the current attempt goes to; of the round's first dial on.
+    address: Option<SocketAddr>,
 }
 
 impl Dial {
@@ -26,9 +28,14 @@ impl Dial {
         self.attempt
     }
 
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
     /// Begins a round with nothing to try yet.
     pub(crate) fn begin_round(&mut self) -> u64 {
         self.untried.clear();
+        self.address = None;
         self.round += 1;
         self.round
     }
@@ -45,6 +52,7 @@ impl Dial {
             self.untried = Vec::new();
         }
         self.attempt += 1;
+        self.address = Some(address);
         Some((self.attempt, address))
     }
 }

@@ -28,6 +28,12 @@ pub enum Refusal {
     },
     /// It has no byte, so nothing could ever be said of it.
     Empty,
+    /// It may go out on one epoch alone ([`SendOptions::epoch`](crate::SendOptions::epoch)), and
+    /// that is not the current one.
+    EpochOver,
+    /// It was to take the place of another ([`replace`](crate::Connection::replace)), which is
+    /// being written, or was, or has its outcome.
+    Begun,
     /// The connection is closing, draining or closed.
     Closed,
 }
@@ -107,6 +113,8 @@ impl fmt::Display for Refusal {
             Self::Full => f.write_str("the outbox is full"),
             Self::TooLong { limit } => write!(f, "longer than max_queued_bytes ({limit})"),
             Self::Empty => f.write_str("it is empty"),
+            Self::EpochOver => f.write_str("the epoch that it is pinned to is not the current one"),
+            Self::Begun => f.write_str("the message that it was to replace is out or finished"),
             Self::Closed => f.write_str("the connection is closing or closed"),
         }
     }

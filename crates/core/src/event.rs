@@ -7,7 +7,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Reason;
-use crate::outcome::Epoch;
+use crate::outcome::{Epoch, Ticket};
 
 /// What the driver must do next. A driver has to know every one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,11 @@ pub enum Action {
         /// The attempt.
         attempt: u64,
     },
+    /// Read the operating system's counters of the socket and report with `handle_evidence`.
+    Measure {
+        /// The epoch whose socket it is.
+        epoch: Epoch,
+    },
     /// Send a FIN and keep reading.
     ShutdownWrite {
         /// The epoch whose socket it is.
@@ -57,6 +62,12 @@ pub enum Item {
     },
     /// Received bytes.
     Data(Bytes),
+    /// The peer sent its FIN: no data follows on this connection. With
+    /// [`PeerFin::KeepWriting`](crate::PeerFin::KeepWriting) messages go out on it still.
+    PeerFinished {
+        /// The connection.
+        epoch: Epoch,
+    },
     /// The connection has ended, and all that was received on it has been given.
     Down {
         /// The connection.
@@ -102,6 +113,20 @@ pub enum Event {
         reason: Reason,
         /// How many messages, of which bytes had been handed over, go out again.
         resent: u64,
+        /// How many messages that the socket had taken whole were proven never to have left this
+        /// host whole.
+        proven_unsent: u64,
+    },
+    /// The deadline of a message passed while it was out on the current epoch. It expires only if
+    /// it would have to be sent again.
+    DeadlinePassed {
+        /// The message.
+        ticket: Ticket,
+    },
+    /// The peer sent its FIN, and messages go out still.
+    PeerFinished {
+        /// The connection.
+        epoch: Epoch,
     },
     /// The next round waits.
     BackingOff {

@@ -101,12 +101,17 @@ impl Inbox {
         self.lent = false;
         if self.items.len() >= MAX_ITEMS {
             // An epoch that brought no data and that nobody saw: its traces make room.
-            let last_two = self.items.len() - 2..;
-            if self.items.range(last_two).all(|item| !matches!(item, Item::Data(_))) {
-                self.items.truncate(self.items.len() - 2);
+            let trace = self.items.iter().rev().take_while(|item| !matches!(item, Item::Data(_)));
+            let is_up = |item: &Item| matches!(item, Item::Up { .. });
+            if let Some(back) = trace.into_iter().position(is_up) {
+                self.items.truncate(self.items.len() - 1 - back);
             }
         }
         self.mark(Item::Up { epoch });
+    }
+
+    pub(crate) fn peer_finished(&mut self, epoch: Epoch) {
+        self.mark(Item::PeerFinished { epoch });
     }
 
     pub(crate) fn down(&mut self, epoch: Epoch, reason: Reason) {
@@ -181,13 +186,17 @@ mod tests {
         let mut inbox = Inbox::default();
         for number in 1..=10_000 {
             inbox.up(Epoch(number));
+            if number % 3 == 0 {
+                inbox.peer_finished(Epoch(number));
+            }
             inbox.down(Epoch(number), Reason::PeerClosed);
         }
-        assert!(inbox.items.len() <= MAX_ITEMS + 2);
+        assert!(inbox.items.len() <= MAX_ITEMS + 3);
         let mut up = None;
         while let Some(item) = inbox.pop() {
             match item {
                 Item::Up { epoch } => assert!(up.replace(epoch).is_none()),
+                Item::PeerFinished { epoch } => assert_eq!(up, Some(epoch)),
                 Item::Down { epoch, .. } => assert_eq!(up.take(), Some(epoch)),
                 Item::Data(_) => unreachable!("no data was received"),
             }

@@ -65,7 +65,7 @@
 //!             },
 //!             (Action::ShutdownWrite { .. }, Some(stream)) => stream.shutdown(Shutdown::Write)?,
 //!             (Action::CloseSocket { .. }, _) => socket = None,
-//!             _ => {} // a handshake, and attempts that go on meanwhile, are not in this example
+//!             _ => {} // handshakes, evidence, and attempts that go on meanwhile are not in this example
 //!         }
 //!     }
 //!     if let Some(stream) = &mut socket {
@@ -73,7 +73,7 @@
 //!         if let Some(epoch) = connection.poll_transmit(&mut slices) {
 //!             match stream.write(&slices[0]) {
 //!                 Ok(count) => connection.handle_transmitted(epoch, count, now()),
-//!                 Err(error) => connection.handle_write_failed(epoch, fault(error), now()),
+//!                 Err(error) => connection.handle_write_failed(epoch, fault(error), None, now()),
 //!             }
 //!         }
 //!         if let Some((epoch, mut buffer)) = connection.poll_receive() {
@@ -82,10 +82,10 @@
 //!             buffer.truncate(*read.as_ref().unwrap_or(&0));
 //!             connection.handle_received(epoch, buffer, now());
 //!             match read.map_err(|error| (is_quiet(&error), fault(error))) {
-//!                 Ok(0) => connection.handle_disconnected(epoch, Reason::PeerClosed, now()),
+//!                 Ok(0) => connection.handle_disconnected(epoch, Reason::PeerClosed, None, now()),
 //!                 Ok(_) | Err((true, _)) => {}
 //!                 Err((false, fault)) => {
-//!                     connection.handle_disconnected(epoch, Reason::Io(fault), now());
+//!                     connection.handle_disconnected(epoch, Reason::Io(fault), None, now());
 //!                 }
 //!             }
 //!         }
@@ -114,6 +114,7 @@ extern crate alloc;
 mod backoff;
 mod config;
 mod connection;
+mod deadlines;
 mod dial;
 mod error;
 mod event;
@@ -129,12 +130,14 @@ mod time;
 mod timers;
 
 pub use config::{
-    BackoffConfig, Config, ConfigError, FirstConnect, Jitter, Overflow, Resend, SendOptions,
+    BackoffConfig, Config, ConfigError, FirstConnect, Jitter, Overflow, PeerFin, Resend,
+    SendOptions,
 };
 pub use connection::{Connection, State};
 pub use error::{Fault, Reason, Refusal, SendError};
 pub use event::{Action, Event, Item};
 pub use evidence::Evidence;
+pub use outbox::Replay;
 pub use outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
 pub use rng::SplitMix64;
 pub use time::Instant;

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::config::Resend;
-use crate::outcome::Ticket;
+use crate::outcome::{Certainty, Ticket};
 use crate::rope::Rope;
 
 #[derive(Debug, Default)]
@@ -18,8 +18,10 @@ pub(crate) struct Log {
     rope: Rope,
     /// The position of the first byte.
     base: u64,
-    /// How many entries wait for an acknowledgement once they are written.
+    /// How many entries stay once they are written.
     retaining: usize,
+    /// How many of those wait for nothing but to be transmitted.
+    unproven: usize,
 }
 
 /// A message without an outcome.
@@ -28,12 +30,15 @@ pub(crate) struct Entry {
     pub(crate) ticket: Ticket,
     /// The position after its last byte.
     end: u64,
+    /// How many epochs ended after any byte of it was handed over.
+    pub(crate) attempts: u32,
     pub(crate) resend: Resend,
-    /// Its last byte was handed to a socket, on this epoch or an earlier one: for ever in doubt
-    /// until it is acknowledged.
-    pub(crate) left_whole: bool,
+    /// How far its last byte may have come on the epochs that ended.
+    pub(crate) reached: Certainty,
     /// It was acknowledged while it was being written again; it is finished, then forgotten.
     pub(crate) acked: bool,
+    /// It is for the current epoch alone.
+    pub(crate) pinned: bool,
 }
 
 impl Log {
@@ -45,17 +50,35 @@ impl Log {
         self.rope.len()
     }
 
-    /// Whether any entry waits for an acknowledgement once it is written.
+    /// Whether any entry stays once it is written.
     pub(crate) fn retains(&self) -> bool {
         self.retaining > 0
     }
 
+    /// Whether any entry waits for an acknowledgement of the user's.
+    pub(crate) fn awaits_acks(&self) -> bool {
+        self.retaining > self.unproven
+    }
+
+    /// Whether any entry stays until it is known to have been transmitted.
+    pub(crate) fn awaits_evidence(&self) -> bool {
+        self.unproven > 0
+    }
+
     #[inline]
-    pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: &mut Bytes) {
+    pub(crate) fn push(
+        &mut self,
+        ticket: Ticket,
+        resend: Resend,
+        pinned: bool,
+        message: &mut Bytes,
+    ) {
         self.rope.push(message);
-        self.retaining += usize::from(resend.retains());
         let end = self.base + self.rope.len() as u64;
-        self.entries.push_back(Entry { ticket, end, resend, left_whole: false, acked: false });
+        let (attempts, reached, acked) = (0, Certainty::NotSent, false);
+        let entry = Entry { ticket, end, attempts, resend, reached, acked, pinned };
+        self.count(&entry);
+        self.entries.push_back(entry);
     }
 
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
@@ -84,6 +107,11 @@ impl Log {
         ended + usize::from(begun)
     }
 
+    /// How many entries, from the first, were begun on an earlier epoch.
+    pub(crate) fn attempted(&self) -> usize {
+        self.entries.partition_point(|entry| entry.attempts > 0)
+    }
+
     /// How many entries have a ticket up to `through`.
     pub(crate) fn up_to(&self, through: Ticket) -> usize {
         self.entries.partition_point(|entry| entry.ticket <= through)
@@ -99,6 +127,24 @@ impl Log {
         self.rope.read((position - self.base) as usize, limit, slices)
     }
 
+    /// The bytes of the entry at `index`.
+    pub(crate) fn message(&mut self, index: usize) -> Bytes {
+        let (start, end) = (self.start(index), self.start(index + 1));
+        self.rope.slice((start - self.base) as usize, (end - start) as usize)
+    }
+
+    /// Puts `message` in the place of the bytes of the entry at `index`.
+    pub(crate) fn replace(&mut self, index: usize, message: Bytes) {
+        let (start, end) = (self.start(index), self.start(index + 1));
+        let len = message.len() as u64;
+        self.rope.replace((start - self.base) as usize, (end - start) as usize, message);
+        if end - start != len {
+            for later in self.entries.range_mut(index..) {
+                later.end = later.end - (end - start) + len;
+            }
+        }
+    }
+
     /// Gives back the memory that is kept for entries to come.
     pub(crate) fn rest(&mut self) {
         self.entries.shrink_to_fit();
@@ -111,10 +157,12 @@ impl Log {
         self.rope.release((start - self.base) as usize);
         self.base = start;
         if self.retains() {
-            let retaining = self.entries.range(..count).filter(|entry| entry.resend.retains());
-            self.retaining -= retaining.count();
+            for entry in self.entries.drain(..count) {
+                uncount(&mut self.retaining, &mut self.unproven, &entry);
+            }
+        } else {
+            self.entries.drain(..count);
         }
-        self.entries.drain(..count);
     }
 
     /// Takes the entry at `index` out. Where it is not the first, those after it move up.
@@ -122,7 +170,7 @@ impl Log {
         let start = self.start(index);
         let entry = self.entries.remove(index)?;
         let len = entry.end - start;
-        self.retaining -= usize::from(entry.resend.retains());
+        uncount(&mut self.retaining, &mut self.unproven, &entry);
         if index == 0 {
             self.rope.release(len as usize);
             self.base = entry.end;
@@ -140,7 +188,20 @@ impl Log {
         let start = (self.start(count) - self.base) as usize;
         self.rope.cut(start, self.rope.len() - start);
         let cut = self.entries.split_off(count);
-        self.retaining -= cut.iter().filter(|entry| entry.resend.retains()).count();
+        for entry in &cut {
+            uncount(&mut self.retaining, &mut self.unproven, entry);
+        }
         cut
     }
+
+    #[inline]
+    fn count(&mut self, entry: &Entry) {
+        self.retaining += usize::from(entry.resend.retains());
+        self.unproven += usize::from(entry.resend == Resend::Untransmitted);
+    }
+}
+
+fn uncount(retaining: &mut usize, unproven: &mut usize, entry: &Entry) {
+    *retaining -= usize::from(entry.resend.retains());
+    *unproven -= usize::from(entry.resend == Resend::Untransmitted);
 }

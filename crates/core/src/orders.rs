@@ -14,6 +14,7 @@ pub(crate) struct Orders {
     abandon: u64,
     /// The epochs whose sockets these are for.
     close: u64,
+    measure: u64,
     shutdown: u64,
     /// On the heap, for it is large and mostly not there.
     start: Option<Box<Action>>,
@@ -37,18 +38,22 @@ impl Orders {
         }
     }
 
+    pub(crate) fn measure(&mut self, epoch: Epoch) {
+        self.measure = epoch.0;
+    }
+
     pub(crate) fn shutdown_write(&mut self, epoch: Epoch) {
         self.shutdown = epoch.0;
     }
 
     pub(crate) fn close_socket(&mut self, epoch: Epoch) {
-        self.shutdown = 0;
+        (self.measure, self.shutdown) = (0, 0);
         self.start = None;
         self.close = epoch.0;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        (self.abandon, self.close, self.shutdown) == (0, 0, 0) && self.start.is_none()
+        [self.abandon, self.close, self.measure, self.shutdown] == [0; 4] && self.start.is_none()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Action> {
@@ -57,6 +62,9 @@ impl Orders {
         }
         if let epoch @ 1.. = take(&mut self.close) {
             return Some(Action::CloseSocket { epoch: Epoch(epoch) });
+        }
+        if let epoch @ 1.. = take(&mut self.measure) {
+            return Some(Action::Measure { epoch: Epoch(epoch) });
         }
         if let epoch @ 1.. = take(&mut self.shutdown) {
             return Some(Action::ShutdownWrite { epoch: Epoch(epoch) });

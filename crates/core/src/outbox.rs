@@ -9,18 +9,33 @@
 //!       release            bytes
 //! ```
 //!
-//! A disconnect moves `written` back to the first message that its policy sends again; there is
-//! no other retry code. Everything that a message goes through is one of those cursors passing it.
+//! A disconnect moves `written` back to the first message that its policy sends again (`ending`);
+//! there is no other retry code. Everything that a message goes through is one of those cursors
+//! passing it: `evidence` lets go what is known to have been transmitted, `replay` holds back what
+//! goes out again, `waiting` takes out what is not to go out at all.
 
+mod ending;
+mod evidence;
+mod holes;
+mod replay;
+mod waiting;
+
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::config::{Config, Overflow, Resend};
+use crate::config::{Config, Overflow, SendOptions};
+use crate::deadlines::Deadlines;
 use crate::error::Refusal;
 use crate::log::{Entry, Log};
 use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
+pub(crate) use ending::Ended;
+use holes::Holes;
+use replay::Gate;
+pub use replay::Replay;
+pub(crate) use waiting::Deadline;
 
 /// The most bytes lent to a writer at once: the work of one system call stays bounded.
 const LEND_LIMIT: usize = 512 << 10;
@@ -41,30 +56,19 @@ pub(crate) struct Outbox {
     /// Outcomes not yet taken; their runs count against `max_queued_messages`, so they are bounded too.
     settled: VecDeque<Settled>,
     ledger: Ledger,
+    aside: Option<Box<Aside>>,
 }
 
-/// How far a message came on the epoch that ended.
-#[derive(Copy, Clone, PartialEq)]
-enum Progress {
-    Untouched,
-    Partial,
-    Whole,
-}
-
-impl Resend {
-    /// Whether a message waits for an acknowledgement after it is written.
-    pub(crate) const fn retains(self) -> bool {
-        matches!(self, Self::Unacked)
-    }
-
-    /// Whether the cursor goes back to a message that came this far.
-    fn goes_back_to(self, progress: Progress) -> bool {
-        match self {
-            Self::Never => progress == Progress::Untouched,
-            Self::Incomplete => progress != Progress::Whole,
-            Self::Unacked => true,
-        }
-    }
+/// What few outboxes need.
+#[derive(Debug, Default)]
+struct Aside {
+    deadlines: Deadlines,
+    holes: Holes,
+    gate: Option<Gate>,
+    /// How many bytes sockets had taken when evidence was asked for.
+    mark: u64,
+    /// The socket of this epoch gives no evidence.
+    is_blind: bool,
 }
 
 impl Outbox {
@@ -101,7 +105,7 @@ impl Outbox {
 
     /// Whether bytes wait that no writer has.
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.written < self.log.len() && self.lent == 0
+        self.written < self.log.len() && self.lent == 0 && !self.is_gated()
     }
 
     /// The last ticket up to which every message was taken whole by a socket or has an outcome.
@@ -123,20 +127,20 @@ impl Outbox {
     pub(crate) fn admit(
         &mut self,
         message: &mut Bytes,
-        resend: Resend,
+        options: &SendOptions,
         config: &Config,
     ) -> Result<Ticket, Refusal> {
         if message.is_empty() || !self.has_room(message.len(), config) {
-            return self.admit_without_room(message, resend, config);
+            return self.admit_without_room(message, options, config);
         }
-        Ok(self.push(message, resend))
+        Ok(self.push(message, options, config))
     }
 
     #[cold]
     fn admit_without_room(
         &mut self,
         message: &mut Bytes,
-        resend: Resend,
+        options: &SendOptions,
         config: &Config,
     ) -> Result<Ticket, Refusal> {
         if message.is_empty() {
@@ -152,7 +156,7 @@ impl Outbox {
                 Ok(ticket)
             }
             Overflow::DropOldest if self.make_room(message.len(), config) => {
-                Ok(self.push(message, resend))
+                Ok(self.push(message, options, config))
             }
             Overflow::Wait | Overflow::Reject | Overflow::DropOldest | Overflow::DropNewest => {
                 Err(Refusal::Full)
@@ -164,7 +168,7 @@ impl Outbox {
     /// time: nothing is lent again before [`taken`](Self::taken) says what became of it.
     pub(crate) fn lend(&mut self, slices: &mut Vec<Bytes>) {
         if self.has_unwritten() {
-            self.lent = self.log.read(self.taken, LEND_LIMIT, slices);
+            self.lent = self.log.read(self.taken, self.lend_limit(), slices);
         }
     }
 
@@ -180,31 +184,18 @@ impl Outbox {
             self.settle_first(whole, Outcome::Written { epoch });
             return;
         }
+        let is_blind = self.is_blind();
         for _ in self.written..whole {
-            let Some(entry) = self.log.entry_mut(self.written) else { return };
-            entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
-            if entry.acked {
+            let Some(entry) = self.log.entry(self.written) else { return };
+            let is_acked = entry.acked || (entry.resend.retains() && entry.ticket <= acked_ahead);
+            if is_acked {
                 self.remove(self.written, Outcome::Acked);
-            } else if entry.resend.retains() {
-                entry.left_whole = true;
+            } else if entry.stays(is_blind) {
                 self.written += 1;
             } else {
                 self.remove(self.written, Outcome::Written { epoch });
             }
         }
-    }
-
-    /// The connection ended: moves `written` back to the first message that goes out again, and
-    /// settles those that do not. Returns how many go out again although bytes of them had left.
-    pub(crate) fn rewind(&mut self) -> u64 {
-        let resent = self.end_epoch(FailCause::Disconnected, Resend::goes_back_to);
-        self.ledger.resent += resent;
-        resent
-    }
-
-    /// Settles every message as failed.
-    pub(crate) fn fail_all(&mut self, cause: FailCause) {
-        self.end_epoch(cause, |_, _| false);
     }
 
     /// Settles every message as failed of which the current epoch has no byte yet. The others may
@@ -221,7 +212,7 @@ impl Outbox {
         if self.lent > 0 {
             self.acked_ahead = self.acked_ahead.max(through);
         }
-        // Those in front of `written` all wait for this, and nothing else happens to them.
+        // All those in front of `written` have left whole.
         let first = self.log.up_to(through).min(self.written);
         self.settle_first(first, Outcome::Acked);
         self.written -= first;
@@ -231,11 +222,12 @@ impl Outbox {
                 break;
             }
             let being_written = index >= self.written && index < touched;
-            if entry.left_whole && !being_written {
+            let may_be_there = entry.reached == Certainty::InDoubt;
+            if may_be_there && !being_written {
                 touched -= usize::from(index < touched);
                 self.remove(index, Outcome::Acked);
             } else {
-                entry.acked = entry.left_whole;
+                entry.acked = may_be_there;
                 index += 1;
             }
         }
@@ -256,9 +248,10 @@ impl Outbox {
     }
 
     #[inline]
-    fn push(&mut self, message: &mut Bytes, resend: Resend) -> Ticket {
+    fn push(&mut self, message: &mut Bytes, options: &SendOptions, config: &Config) -> Ticket {
         let ticket = self.next_ticket();
-        self.log.push(ticket, resend, message);
+        let resend = options.resend.unwrap_or(config.resend);
+        self.log.push(ticket, resend, options.epoch.is_some(), message);
         ticket
     }
 
@@ -277,7 +270,7 @@ impl Outbox {
     /// that would not be enough.
     fn make_room(&mut self, len: usize, config: &Config) -> bool {
         let first = self.touched();
-        let droppable = |log: &Log, index| log.entry(index).is_some_and(|entry| !entry.left_whole);
+        let droppable = |log: &Log, index| log.entry(index).is_some_and(Entry::may_be_dropped);
         let candidates = (first..self.log.len()).filter(|index| droppable(&self.log, *index));
         let sizes = candidates.map(|index| self.log.start(index + 1) - self.log.start(index));
         let (count, bytes) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
@@ -304,38 +297,6 @@ impl Outbox {
         self.log.begun_before(self.taken + self.lent as u64)
     }
 
-    /// Takes all cursors back to the start and settles the entries that do not go back with
-    /// them. What is out with a writer counts as taken: nobody knows better.
-    fn end_epoch(&mut self, cause: FailCause, goes_back: impl Fn(Resend, Progress) -> bool) -> u64 {
-        let reach = self.taken + self.lent as u64;
-        let (whole, touched) = (self.log.whole_before(reach), self.touched());
-        let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
-        (self.written, self.taken, self.lent) = (0, self.log.start(0), 0);
-        let (mut index, mut resent) = (0, 0);
-        for nth in 0..self.log.len() {
-            let Some(entry) = self.log.entry_mut(index) else { break };
-            let progress = match () {
-                () if nth < whole => Progress::Whole,
-                () if nth < touched => Progress::Partial,
-                () => Progress::Untouched,
-            };
-            if progress == Progress::Whole {
-                entry.left_whole = true;
-                entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
-            }
-            if entry.acked {
-                self.remove(index, Outcome::Acked);
-            } else if goes_back(entry.resend, progress) {
-                resent += u64::from(progress != Progress::Untouched);
-                index += 1;
-            } else {
-                let outcome = entry.given_up(cause);
-                self.remove(index, outcome);
-            }
-        }
-        resent
-    }
-
     /// Takes the first `count` entries out of the log, all with one outcome.
     fn settle_first(&mut self, count: usize, outcome: Outcome) {
         let ticket = |index: usize| self.log.entry(index).map(|entry| entry.ticket);
@@ -356,11 +317,13 @@ impl Outbox {
 
     /// Takes the entry at `index` out of the log.
     fn remove(&mut self, index: usize, outcome: Outcome) {
-        let was_taken = self.log.start(index) < self.taken;
+        let start = self.log.start(index);
         let Some((entry, len)) = self.log.remove(index) else { return };
-        if index > 0 && was_taken {
+        if index > 0 && start < self.taken {
             // What came after it has moved up.
             self.taken -= len as u64;
+            let base = self.log.start(0);
+            self.aside().holes.open(start, len as u64, base);
         }
         self.taken = self.taken.max(self.log.start(0));
         if index < self.written {
@@ -371,21 +334,29 @@ impl Outbox {
 
     fn settle(&mut self, first: Ticket, last: Ticket, outcome: Outcome) {
         self.ledger.count(outcome, last.0 - first.0 + 1);
+        if let Some(aside) = &mut self.aside {
+            aside.deadlines.forget(first..=last);
+        }
         match self.settled.back_mut() {
             Some(run) if run.outcome == outcome && run.last.0 + 1 == first.0 => run.last = last,
             _ => self.settled.push_back(Settled { first, last, outcome }),
         }
     }
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
 }
 
 impl Entry {
+    /// Whether it was never handed over whole.
+    fn may_be_dropped(&self) -> bool {
+        self.reached == Certainty::NotSent
+    }
+
     /// What becomes of it if it is not written again.
     fn given_up(&self, cause: FailCause) -> Outcome {
-        match (self.acked, self.left_whole) {
-            (true, _) => Outcome::Acked,
-            (false, true) => failed(Certainty::InDoubt, cause),
-            (false, false) => failed(Certainty::NotSent, cause),
-        }
+        if self.acked { Outcome::Acked } else { failed(self.reached, cause) }
     }
 }
 

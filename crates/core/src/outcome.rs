@@ -62,11 +62,15 @@ pub enum Outcome {
 }
 
 /// How sure it is that the peer does not have a failed message.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Certainty {
     /// Its last byte never left the library: no peer can have it whole.
+    #[default]
     NotSent,
+    /// Its last byte was handed over, and the operating system proves that it never left this
+    /// host: no peer can have it whole.
+    NotTransmitted,
     /// Its last byte was handed over: the peer may have it, or not.
     InDoubt,
 }
@@ -75,8 +79,15 @@ pub enum Certainty {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailCause {
-    /// The connection ended, and the resend policy does not send the message again.
+    /// The connection ended, and neither the resend policy nor the epoch that the message was
+    /// pinned to lets it be sent again.
     Disconnected,
+    /// The connection ended, and the message was begun on `max_attempts` epochs.
+    Attempts,
+    /// Its deadline passed while it was waiting.
+    Expired,
+    /// The user cancelled it while it was waiting.
+    Cancelled,
     /// The outbox was full, and [`Overflow`](crate::Overflow) dropped it.
     Overflow,
     /// The connection was closed before it could be written or acknowledged.
@@ -95,7 +106,7 @@ pub struct Settled {
 }
 
 /// Every message of a connection, counted once: `admitted` is always the sum of `pending`,
-/// `written`, `acked`, `not_sent`, `in_doubt` and `dropped`.
+/// `written`, `acked`, `not_sent`, `not_transmitted`, `in_doubt` and `dropped`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -109,12 +120,17 @@ pub struct Ledger {
     pub acked: u64,
     /// Failures whose last byte never left the library, overflow aside.
     pub not_sent: u64,
+    /// Failures whose last byte, as the operating system proves, never left this host.
+    pub not_transmitted: u64,
     /// Failures that the peer may have received.
     pub in_doubt: u64,
     /// Messages that the overflow policy dropped.
     pub dropped: u64,
     /// How often a message, of which bytes had been handed over, went back to be sent again.
     pub resent: u64,
+    /// How often a message that a socket had taken whole was proven never to have left this host
+    /// whole, whatever became of it then.
+    pub proven_unsent: u64,
     /// Connections established.
     pub epochs: u64,
     /// Bytes of messages that sockets took, repeats included.
@@ -131,6 +147,7 @@ impl Ledger {
                 + self.written
                 + self.acked
                 + self.not_sent
+                + self.not_transmitted
                 + self.in_doubt
                 + self.dropped
     }
@@ -141,6 +158,9 @@ impl Ledger {
             Outcome::Acked => &mut self.acked,
             Outcome::Failed { cause: FailCause::Overflow, .. } => &mut self.dropped,
             Outcome::Failed { certainty: Certainty::NotSent, .. } => &mut self.not_sent,
+            Outcome::Failed { certainty: Certainty::NotTransmitted, .. } => {
+                &mut self.not_transmitted
+            }
             Outcome::Failed { certainty: Certainty::InDoubt, .. } => &mut self.in_doubt,
         };
         *count += messages;
@@ -151,13 +171,14 @@ impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} admitted = {} pending + {} written + {} acknowledged + {} not sent + {} in doubt \
-             + {} dropped; {} resent over {} epochs",
+            "{} admitted = {} pending + {} written + {} acknowledged + {} not sent \
+             + {} not transmitted + {} in doubt + {} dropped; {} resent over {} epochs",
             self.admitted,
             self.pending,
             self.written,
             self.acked,
             self.not_sent,
+            self.not_transmitted,
             self.in_doubt,
             self.dropped,
             self.resent,

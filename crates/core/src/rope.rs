@@ -117,23 +117,59 @@ impl Rope {
         }
     }
 
+    /// The `count` bytes from `start` on, uncopied where they lie in one piece.
+    pub(crate) fn slice(&mut self, start: usize, count: usize) -> Bytes {
+        self.freeze();
+        let mut pieces = self.segments.iter().scan(0, |before, segment| {
+            let (len, at) = (segment.len(), *before);
+            *before += len;
+            let head = start.saturating_sub(at).min(len);
+            let tail = (start + count).saturating_sub(at).min(len);
+            Some(segment.slice(head..tail))
+        });
+        let first = pieces.find(|piece| !piece.is_empty()).unwrap_or_default();
+        if first.len() == count {
+            return first;
+        }
+        let mut joined = BytesMut::with_capacity(count);
+        joined.extend_from_slice(&first);
+        pieces.for_each(|piece| joined.extend_from_slice(&piece));
+        joined.freeze()
+    }
+
     /// Takes `count` bytes out from `start` on, and joins what is left.
     pub(crate) fn cut(&mut self, start: usize, count: usize) {
+        self.replace(start, count, Bytes::new());
+    }
+
+    /// Puts `bytes` in the place of the `count` bytes from `start` on.
+    pub(crate) fn replace(&mut self, start: usize, count: usize, bytes: Bytes) {
         self.freeze();
         self.bookmark = (0, 0);
-        self.len -= count;
+        self.len = self.len - count + bytes.len();
         let (mut before, end) = (0, start + count);
-        let mut kept = VecDeque::with_capacity(self.segments.len() + 1);
+        let mut kept = VecDeque::with_capacity(self.segments.len() + 2);
+        let mut keep = |piece: Bytes| {
+            if !piece.is_empty() {
+                kept.push_back(piece);
+            }
+        };
+        let mut put = Some(bytes);
         for segment in self.segments.drain(..) {
             let len = segment.len();
             let head = start.saturating_sub(before).min(len);
             let tail = end.saturating_sub(before).min(len);
-            for piece in [segment.slice(..head), segment.slice(tail..)] {
-                if !piece.is_empty() {
-                    kept.push_back(piece);
-                }
+            keep(segment.slice(..head));
+            if start < before + len
+                && let Some(bytes) = put.take()
+            {
+                keep(bytes);
             }
+            keep(segment.slice(tail..));
             before += len;
+        }
+        if let Some(bytes) = put {
+            keep(bytes);
         }
         self.segments = kept;
     }
@@ -213,6 +249,23 @@ mod tests {
             expected.drain(start..(start + count).min(expected.len()));
             assert_eq!(all(&mut rope, 0), expected, "cut after {at}");
             assert_eq!(rope.len(), expected.len());
+        }
+    }
+
+    #[test]
+    fn bytes_anywhere_are_sliced_and_replaced() {
+        for start in (0..5_000).step_by(67) {
+            let (mut rope, mut expected) = mixed();
+            let start = start.min(expected.len());
+            let count = (expected.len() - start).min(1_500);
+            assert_eq!(rope.slice(start, count), expected[start..start + count], "from {start}");
+            for new in [&b"new"[..], &[9; 2_000]] {
+                let old = count.min(expected.len() - start);
+                rope.replace(start, old, Bytes::copy_from_slice(new));
+                expected.splice(start..start + old, new.iter().copied());
+                assert_eq!(all(&mut rope, 0), expected, "replaced from {start}");
+                assert_eq!(rope.len(), expected.len());
+            }
         }
     }
 }

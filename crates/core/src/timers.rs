@@ -15,11 +15,20 @@ pub(crate) enum Timer {
     Backoff,
     /// The socket took nothing for too long although bytes were waiting.
     Stall,
-    /// Writing failed, and what was received has had its time to be read.
-    ReadOut,
+    /// The connection has ended, and the rest has had its time to be read or said.
+    Settle,
     /// Closing or draining has had its time.
     Close,
+    /// Evidence may let messages go.
+    Measure,
+    /// More of the messages that go out again may go.
+    Replay,
+    /// A message's deadline has come.
+    Expire,
 }
+
+/// The timers that run beside what the state waits for, each by itself.
+const BESIDE: [Timer; 4] = [Timer::Close, Timer::Measure, Timer::Replay, Timer::Expire];
 
 /// The last instant there is: it never comes, or a deadline that saturated there would be due
 /// again and again.
@@ -30,28 +39,46 @@ const NEVER: Instant = Instant::from_nanos(u64::MAX);
 pub(crate) struct Timers {
     /// What the state waits for, one thing at a time.
     step: Option<(Timer, Instant)>,
-    /// `Close`, which belongs to no connection and no attempt.
-    close: Option<(Timer, Instant)>,
+    /// Those of [`BESIDE`], `Close` first.
+    beside: [Option<Instant>; 4],
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
-        *self.slot(timer) = (deadline < NEVER).then_some((timer, deadline));
+        let deadline = Some(deadline).filter(|deadline| *deadline < NEVER);
+        match beside(timer) {
+            Some(slot) => self.beside[slot] = deadline,
+            None => self.step = deadline.map(|deadline| (timer, deadline)),
+        }
     }
 
     /// Sets `timer` unless it would run out earlier anyway.
     pub(crate) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
-        if self.slot(timer).is_none_or(|(_, set)| deadline < set) {
+        let slot = beside(timer);
+        let set = slot.map_or(self.step.map(|(_, set)| set), |slot| self.beside[slot]);
+        if set.is_none_or(|set| deadline < set) {
             self.set(timer, deadline);
         }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.slot(timer).take_if(|(set, _)| *set == timer);
+        match beside(timer) {
+            Some(slot) => self.beside[slot] = None,
+            None => drop(self.step.take_if(|(set, _)| *set == timer)),
+        }
     }
 
-    pub(crate) fn stop_all_but_close(&mut self) {
+    /// Stops all that belongs to one attempt or epoch.
+    pub(crate) fn stop_step(&mut self) {
         self.step = None;
+        self.stop(Timer::Measure);
+        self.stop(Timer::Replay);
+    }
+
+    /// When what the state waits for, or the whole connection, is given up.
+    pub(crate) fn limit(&self) -> Option<Instant> {
+        let close = self.beside[0];
+        self.step.map(|(_, deadline)| deadline).into_iter().chain(close).min()
     }
 
     /// The earliest deadline.
@@ -67,12 +94,14 @@ impl Timers {
     }
 
     fn earliest(&self) -> Option<(Timer, Instant)> {
-        self.step.into_iter().chain(self.close).min_by_key(|(_, deadline)| *deadline)
+        let beside = BESIDE.into_iter().zip(self.beside);
+        let beside = beside.filter_map(|(timer, deadline)| Some((timer, deadline?)));
+        self.step.into_iter().chain(beside).min_by_key(|(_, deadline)| *deadline)
     }
+}
 
-    fn slot(&mut self, timer: Timer) -> &mut Option<(Timer, Instant)> {
-        if timer == Timer::Close { &mut self.close } else { &mut self.step }
-    }
+fn beside(timer: Timer) -> Option<usize> {
+    BESIDE.iter().position(|beside| *beside == timer)
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn g03_a_write_that_the_socket_refused_is_not_in_doubt() {
     let mut script = with(Resend::Never);
     script.send("first");
     assert_eq!(script.lend(), "first");
-    script.conn.handle_write_failed(script.epoch(), common::fault(), script.now);
+    script.conn.handle_write_failed(script.epoch(), common::fault(), None, script.now);
     script.disconnect();
     assert_eq!(script.outcomes(), []);
     let epoch = script.connect();

@@ -200,7 +200,7 @@ fn g11_close_after_a_failed_write_ends_on_time() {
     let mut script = Script::connected(|_| {});
     script.send("half");
     script.write(2);
-    script.conn.handle_write_failed(script.epoch(), fault(), script.now);
+    script.conn.handle_write_failed(script.epoch(), fault(), None, script.now);
     script.conn.close(script.now);
     script.advance(ms(100));
     assert_eq!(script.outcomes(), [(1, not_sent(FailCause::Closed))]);

@@ -26,7 +26,7 @@ fn g07_items_of_several_epochs_come_in_order_even_if_taken_late() {
     script.disconnect();
     let second = script.connect();
     script.receive(b"three");
-    script.conn.handle_disconnected(second, Reason::Io(fault()), script.now);
+    script.conn.handle_disconnected(second, Reason::Io(fault()), None, script.now);
     let expected = [
         up(first),
         data("one"),
@@ -59,7 +59,7 @@ fn g07_after_a_failed_write_what_had_arrived_is_read_before_down() {
     let epoch = script.epoch();
     script.send("refused");
     script.lend();
-    script.conn.handle_write_failed(epoch, fault(), script.now);
+    script.conn.handle_write_failed(epoch, fault(), None, script.now);
     assert_eq!(script.items(), []);
     assert!(!script.conn.can_transmit(), "nothing more is written on this epoch");
     assert!(script.receive(b"you are logged out"));
@@ -72,7 +72,7 @@ fn g07_after_a_failed_write_what_had_arrived_is_read_before_down() {
 fn g07_reading_out_takes_no_longer_than_its_timeout() {
     let mut script = Script::connected(|config| config.read_out_timeout = ms(700));
     let epoch = script.epoch();
-    script.conn.handle_write_failed(epoch, fault(), script.now);
+    script.conn.handle_write_failed(epoch, fault(), None, script.now);
     script.advance(ms(699));
     assert_eq!(script.conn.state(), State::Connected);
     assert!(script.receive(b"just in time"));
@@ -87,10 +87,10 @@ fn g07_a_second_failure_report_does_not_prolong_the_reading_out() {
     let epoch = script.epoch();
     script.send("message");
     script.lend();
-    script.conn.handle_write_failed(epoch, fault(), script.now);
+    script.conn.handle_write_failed(epoch, fault(), None, script.now);
     script.now = script.now + ms(900);
     let before = script.conn.poll_timeout();
-    script.conn.handle_write_failed(epoch, fault(), script.now);
+    script.conn.handle_write_failed(epoch, fault(), None, script.now);
     script.conn.handle_transmitted(epoch, 0, script.now);
     script.conn.handle_writable(epoch);
     assert_eq!(script.conn.poll_timeout(), before);
@@ -105,7 +105,7 @@ fn g07_a_socket_that_refused_before_it_failed_is_read_out_in_full() {
     });
     script.send("message");
     script.write(0);
-    script.conn.handle_write_failed(script.epoch(), fault(), script.now);
+    script.conn.handle_write_failed(script.epoch(), fault(), None, script.now);
     script.advance(ms(699));
     assert!(script.receive(b"just in time"));
 }
@@ -113,7 +113,7 @@ fn g07_a_socket_that_refused_before_it_failed_is_read_out_in_full() {
 #[test]
 fn g07_messages_sent_while_reading_out_wait_for_the_next_epoch() {
     let mut script = Script::connected(|_| {});
-    script.conn.handle_write_failed(script.epoch(), fault(), script.now);
+    script.conn.handle_write_failed(script.epoch(), fault(), None, script.now);
     script.send("later");
     assert_eq!(script.lend(), "");
     script.disconnect();

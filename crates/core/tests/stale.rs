@@ -70,7 +70,7 @@ const REPORTS: [Report; 11] = [
     Report {
         name: "write failed",
         states: &[State::Connected],
-        make: |s, away| s.conn.handle_write_failed(named(away), fault(), s.now),
+        make: |s, away| s.conn.handle_write_failed(named(away), fault(), None, s.now),
     },
     Report {
         name: "received",
@@ -83,7 +83,7 @@ const REPORTS: [Report; 11] = [
     Report {
         name: "disconnected",
         states: UP,
-        make: |s, away| s.conn.handle_disconnected(named(away), Reason::PeerClosed, s.now),
+        make: |s, away| s.conn.handle_disconnected(named(away), Reason::PeerClosed, None, s.now),
     },
 ];
 

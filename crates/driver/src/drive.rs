@@ -104,9 +104,20 @@ impl Driver {
     fn obey(&mut self) {
         loop {
             let action = self.shared.lock().machine.poll_action();
-            let Some(action) = action else { return };
-            self.work = self.begin(action).map(Box::new);
+            match action {
+                None => return,
+                Some(Action::Measure { epoch }) => self.measure(epoch),
+                Some(action) => self.work = self.begin(action).map(Box::new),
+            }
         }
+    }
+
+    /// Reads the counters of the socket. Nothing that is under way is disturbed.
+    fn measure(&self, epoch: Epoch) {
+        let socket = self.shared.lock().socket.clone();
+        let evidence = socket.and_then(|socket| socket.evidence());
+        let now = self.shared.now();
+        self.shared.lock().machine.handle_evidence(epoch, evidence, now);
     }
 
     /// What is under way from `action` on.
@@ -119,10 +130,11 @@ impl Driver {
             }
             Action::Handshake { epoch } => {
                 let socket = self.shared.lock().socket.clone()?;
-                let handshake = settings.on_connect.as_ref()?.begin(Handshake::new(epoch, socket));
+                let io = Handshake::new(epoch, socket, Arc::clone(&self.shared));
+                let handshake = settings.on_connect.as_ref()?.begin(io);
                 Some(Work::Handshake(epoch, handshake))
             }
-            Action::Abandon { .. } => None,
+            Action::Abandon { .. } | Action::Measure { .. } => None,
             Action::ShutdownWrite { .. } => self.shared.lock().socket.clone().map(Work::Shutdown),
             Action::CloseSocket { .. } => {
                 // Closed without the lock: close(2) may take its time.

@@ -10,9 +10,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_io::{AsyncRead, AsyncWrite};
-use rebelay_core::Epoch;
+use rebelay_core::{Epoch, Replay, SendError, Ticket};
 
 use crate::runtime::{BoxFuture, Socket};
+use crate::shared::Shared;
 
 /// Why a handshake failed; its words end up in the [`Reason`](rebelay_core::Reason).
 pub type HandshakeError = Box<dyn Error + Send + Sync>;
@@ -27,19 +28,44 @@ pub type HandshakeError = Box<dyn Error + Send + Sync>;
 pub struct Handshake {
     epoch: Epoch,
     socket: Arc<dyn Socket>,
+    shared: Arc<Shared>,
     received: BytesMut,
 }
 
 const READ_SIZE: usize = 4 << 10;
 
 impl Handshake {
-    pub(crate) fn new(epoch: Epoch, socket: Arc<dyn Socket>) -> Self {
-        Self { epoch, socket, received: BytesMut::new() }
+    pub(crate) fn new(epoch: Epoch, socket: Arc<dyn Socket>, shared: Arc<Shared>) -> Self {
+        Self { epoch, socket, shared, received: BytesMut::new() }
     }
 
     /// The connection's number, from 1: above 1 it is a reconnect.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The messages that go out again once this handshake is done, in that order: each was begun
+    /// on an earlier epoch. They may be released ([`ack_through`](Self::ack_through)), marked
+    /// ([`replace`](Self::replace)) or left as they are.
+    pub fn replays(&self) -> Vec<Replay> {
+        self.shared.change(|machine, _| machine.replays())
+    }
+
+    /// The peer has every message up to `through`: they are not sent again. See
+    /// [`Sender::ack_through`](crate::Sender::ack_through).
+    pub fn ack_through(&self, through: Ticket) {
+        self.shared.change(|machine, now| machine.ack_through(through, now));
+    }
+
+    /// Sends `message` in the place of the one with this ticket: the same one marked as a
+    /// duplicate, for example.
+    ///
+    /// # Errors
+    /// The message, handed back whole: the other one has its outcome, or this one is empty or
+    /// does not fit into the outbox.
+    pub fn replace(&self, ticket: Ticket, message: impl Into<Bytes>) -> Result<(), SendError> {
+        let message = message.into();
+        self.shared.change(|machine, _| machine.replace(ticket, message))
     }
 
     /// Writes all of `bytes`.

@@ -14,6 +14,15 @@ pub(crate) struct History {
     runs: VecDeque<Settled>,
     /// By ticket, and a number of its own where several wait for one.
     waiters: BTreeMap<WaiterKey, Waiter>,
+    /// For the one who reads them all.
+    stream: Option<Box<Stream>>,
+}
+
+/// The runs that [`Outcomes`](crate::Outcomes) has not read.
+#[derive(Debug, Default)]
+struct Stream {
+    unread: VecDeque<Settled>,
+    reader: Option<Waker>,
 }
 
 pub(crate) type WaiterKey = (Ticket, u64);
@@ -25,6 +34,36 @@ enum Waiter {
 }
 
 impl History {
+    /// Whether one more run can be remembered: not while `limit` of them wait to be read.
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        self.stream.as_ref().is_none_or(|stream| stream.unread.len() < limit)
+    }
+
+    /// Keeps every run from now on until it is read. `false`: that is done already.
+    pub(crate) fn open_stream(&mut self) -> bool {
+        let is_new = self.stream.is_none();
+        self.stream.get_or_insert_default();
+        is_new
+    }
+
+    /// The next run that was not read; if there is none, `waker` is woken when there is.
+    pub(crate) fn read(&mut self, waker: &Waker) -> Option<Settled> {
+        let stream = self.stream.as_mut()?;
+        let run = stream.unread.pop_front();
+        stream.reader = if run.is_none() { Some(waker.clone()) } else { None };
+        run
+    }
+
+    /// Nobody reads them any more. The waker is to be dropped without the lock.
+    pub(crate) fn close_stream(&mut self) -> Option<Waker> {
+        self.stream.take().and_then(|stream| stream.reader)
+    }
+
+    /// Who waits for a run; to be woken when the connection is closed.
+    pub(crate) fn reader(&mut self) -> Option<Waker> {
+        self.stream.as_mut().and_then(|stream| stream.reader.take())
+    }
+
     /// Remembers `settled`. Whoever waits for a ticket of it is told, and returned to be woken.
     pub(crate) fn record(&mut self, settled: Settled, woken: &mut Vec<Waker>) {
         let keys = (settled.first, 0)..=(settled.last, u64::MAX);
@@ -35,10 +74,18 @@ impl History {
             }
         }
 
-        let at = self.runs.partition_point(|run| run.first < settled.first);
         let continues = |run: &&mut Settled| {
             run.outcome == settled.outcome && run.last.number() + 1 == settled.first.number()
         };
+        if let Some(stream) = &mut self.stream {
+            match stream.unread.back_mut().filter(continues) {
+                Some(run) => run.last = settled.last,
+                None => stream.unread.push_back(settled),
+            }
+            woken.extend(stream.reader.take());
+        }
+
+        let at = self.runs.partition_point(|run| run.first < settled.first);
         let before = at.checked_sub(1).and_then(|before| self.runs.get_mut(before));
         if let Some(run) = before.filter(continues) {
             run.last = settled.last;
@@ -83,6 +130,9 @@ impl History {
 
     pub(crate) fn rest(&mut self) {
         self.runs.shrink_to_fit();
+        if let Some(stream) = &mut self.stream {
+            stream.unread.shrink_to_fit();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_io::{AsyncRead, AsyncWrite};
+use rebelay_core::Evidence;
+use socket2::SockRef;
 
 use crate::config::{Config, ConnectError};
 use crate::connect::open;
@@ -145,15 +147,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A TCP socket that can be read and written through a shared reference, as those of smol and
 /// async-std can.
 #[derive(Debug)]
-pub struct ByRef<S> {
-    stream: S,
-    shutdown: fn(&S) -> io::Result<()>,
-}
+pub struct ByRef<S>(S);
 
 impl<S> ByRef<S> {
-    /// The socket `stream`, whose writing half `shutdown` ends: their `poll_close` does not.
-    pub fn new(stream: S, shutdown: fn(&S) -> io::Result<()>) -> Self {
-        Self { stream, shutdown }
+    /// The socket `stream`.
+    pub fn new(stream: S) -> Self {
+        Self(stream)
     }
 }
 
@@ -161,17 +160,23 @@ impl<S> Socket for ByRef<S>
 where
     S: Send + Sync + 'static,
     for<'a> &'a S: AsyncRead + AsyncWrite + Unpin,
+    for<'a> SockRef<'a>: From<&'a S>,
 {
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        poll_read(Pin::new(&mut &self.stream), cx, buffer)
+        poll_read(Pin::new(&mut &self.0), cx, buffer)
     }
 
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        poll_write(Pin::new(&mut &self.stream), cx, slices)
+        poll_write(Pin::new(&mut &self.0), cx, slices)
     }
 
+    fn evidence(&self) -> Option<Evidence> {
+        rebelay_evidence::evidence(&*SockRef::from(&self.0))
+    }
+
+    /// By the system call: `poll_close` of such a stream does not do it.
     fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready((self.shutdown)(&self.stream))
+        Poll::Ready(SockRef::from(&self.0).shutdown(Shutdown::Write))
     }
 }
 

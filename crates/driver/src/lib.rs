@@ -17,6 +17,7 @@ pub mod io;
 #[cfg(not(rebelay_shuttle))]
 mod lock;
 mod options;
+mod outcomes;
 mod receiver;
 mod runtime;
 mod sender;
@@ -31,11 +32,13 @@ pub use endpoint::Endpoint;
 pub use events::Events;
 pub use handshake::{Handshake, HandshakeError};
 pub use options::{Keepalive, SocketOptions, finish_connect};
+pub use outcomes::Outcomes;
 pub use rebelay_core::{
-    BackoffConfig, Certainty, ConfigError, Epoch, Event, FailCause, Fault, FirstConnect, Item,
-    Jitter, Ledger, Outcome, Overflow, Reason, Refusal, Resend, SendError, SendOptions, State,
-    Ticket,
+    BackoffConfig, Certainty, ConfigError, Epoch, Event, Evidence, FailCause, Fault, FirstConnect,
+    Item, Jitter, Ledger, Outcome, Overflow, PeerFin, Reason, Refusal, Replay, Resend, SendError,
+    SendOptions, Settled, State, Ticket,
 };
+pub use rebelay_evidence::evidence;
 pub use receiver::{Receiver, RecvTimeout};
 pub use runtime::{BoxFuture, Runtime, Socket};
 pub use sender::Sender;

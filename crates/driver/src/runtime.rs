@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use rebelay_core::Evidence;
 
 use crate::endpoint::Endpoint;
 use crate::options::SocketOptions;
@@ -53,6 +54,13 @@ pub trait Socket: Send + Sync + 'static {
     /// this is for what was left then.
     fn poll_flush(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+
+    /// What the operating system says about the bytes that the socket took, at once; `None`: it
+    /// says nothing of such a stream. It is asked again and again, and after an end for the last
+    /// time.
+    fn evidence(&self) -> Option<Evidence> {
+        None
     }
 
     /// Says that nothing more will be written (FIN); reading goes on.

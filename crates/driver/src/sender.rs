@@ -15,6 +15,7 @@ use rebelay_core::{
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::history::WaiterKey;
+use crate::outcomes::Outcomes;
 use crate::sending::Sending;
 use crate::shared::{Inner, Shared, Waiting};
 
@@ -94,9 +95,24 @@ impl Sender {
         OutcomeOf { shared: self.shared(), ticket, key: None }.await
     }
 
-    /// The peer has every message up to `through`: those with
-    /// [`Resend::Unacked`](rebelay_core::Resend::Unacked) that were written are released. Naming
-    /// one that was never written, or is already settled, is harmless.
+    /// Every outcome from now on, in runs of tickets: for who accounts for many messages. `None`:
+    /// somebody has this stream already. While it lives it must be read: as many runs as
+    /// `max_queued_messages` left lying hold further messages up.
+    pub fn outcomes(&self) -> Option<Outcomes> {
+        let is_new = self.shared().lock().history.open_stream();
+        is_new.then(|| Outcomes::new(self.handle.clone()))
+    }
+
+    /// Fails the message with this ticket unless a byte of it is out on the current epoch or it
+    /// has its outcome; whether it was failed. How sure it is that the peer does not have it, from
+    /// an earlier epoch, is in its outcome.
+    pub fn cancel(&self, ticket: Ticket) -> bool {
+        self.shared().change(|machine, now| machine.cancel(ticket, now))
+    }
+
+    /// The peer has every message up to `through`: those that were written and wait for that
+    /// ([`Resend::Unacked`](rebelay_core::Resend::Unacked)) are released. Naming one that was
+    /// never written, that is proven never to have left, or that is already settled, is harmless.
     pub fn ack_through(&self, through: Ticket) {
         self.shared().change(|machine, now| machine.ack_through(through, now));
     }
@@ -162,6 +178,14 @@ impl Sender {
         self.wait_closed().await
     }
 
+    /// Refuses new messages, goes on until every message was written (reconnecting if need be),
+    /// sends a FIN, and goes on receiving until the peer's: the end of a request whose answer may
+    /// take any time. [`wait_closed`](Self::wait_closed) waits for that, and
+    /// [`close`](Self::close) and [`drain`](Self::drain) still end it earlier.
+    pub fn half_close(&self) {
+        self.shared().change(Connection::half_close);
+    }
+
     /// Starts connecting at once: ends a wait, begins a lazy connection, and leaves an
     /// established connection for a new one.
     pub fn reconnect_now(&self) {
@@ -181,6 +205,13 @@ impl Sender {
     /// Why the last attempt failed or the last connection ended.
     pub fn last_error(&self) -> Option<Reason> {
         self.shared().lock().machine.last_error().cloned()
+    }
+
+    /// What is going on, in a few sentences for people: the state, since when and why, what is
+    /// waited for and until when, what the outbox holds, and the last error.
+    pub fn explain(&self) -> String {
+        let now = self.shared().now();
+        self.shared().lock().machine.explain(now)
     }
 
     /// Every message, counted once.

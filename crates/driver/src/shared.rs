@@ -62,6 +62,10 @@ pub(crate) struct Inner {
     pub(crate) armed: Option<Instant>,
     /// How many messages had their outcome when it was last looked at.
     settled: u64,
+    /// The machine had to keep outcomes, because too many wait to be read: that refuses messages.
+    held_up: bool,
+    /// It could let go of them.
+    relieved: bool,
     /// Sends that wait for room.
     pub(crate) waiting_sends: u32,
     /// Flushes that wait for the outbox.
@@ -91,6 +95,8 @@ impl Shared {
                 wanted: false,
                 armed: None,
                 settled: 0,
+                held_up: false,
+                relieved: false,
                 waiting_sends: 0,
                 waiting_flushes: 0,
             }),
@@ -196,8 +202,16 @@ impl Inner {
     #[must_use]
     pub(crate) fn settle(&mut self) -> Vec<Waker> {
         let mut told = Vec::new();
-        while let Some(settled) = self.machine.poll_outcome() {
+        let limit = self.machine.config().max_queued_messages;
+        while self.history.has_room(limit)
+            && let Some(settled) = self.machine.poll_outcome()
+        {
             self.history.record(settled, &mut told);
+        }
+        let was_held_up = std::mem::replace(&mut self.held_up, self.machine.has_outcome());
+        self.relieved |= was_held_up && !self.held_up;
+        if self.machine.state() == State::Closed {
+            told.extend(self.history.reader());
         }
         told
     }
@@ -216,11 +230,12 @@ impl Inner {
     fn freed(&mut self) -> usize {
         let settled = self.machine.settled();
         let known = std::mem::replace(&mut self.settled, settled);
+        let is_relieved = std::mem::take(&mut self.relieved);
         if self.waiting_sends == 0 {
             0
         } else if self.machine.is_ending() || self.machine.state() == State::Closed {
             usize::MAX
-        } else if settled > known {
+        } else if settled > known || is_relieved {
             let limit = self.machine.config().max_queued_messages;
             limit.saturating_sub(self.machine.queued().0)
         } else {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::BufMut;
-use rebelay_core::{Action, Connection, Fault, Instant, Reason, State};
+use rebelay_core::{Action, Connection, Evidence, Fault, Instant, Reason, State};
 
 use crate::fate::{Fate, When};
 use crate::network::{Dialled, Lookup};
@@ -129,6 +129,10 @@ impl<S: Server> Sim<S> {
                 self.handshake = Some(handshake);
             }
             Action::Abandon { .. } => self.dialling = None,
+            Action::Measure { epoch } => {
+                let evidence = self.evidence(epoch.number());
+                self.input(|connection, now| connection.handle_evidence(epoch, evidence, now));
+            }
             Action::ShutdownWrite { epoch } => {
                 if let Some(tcp) = self.links.get_mut(&epoch.number()) {
                     tcp.finish(Side::Client);
@@ -274,7 +278,10 @@ impl<S: Server> Sim<S> {
                 }
                 Err(fault) => {
                     self.decided();
-                    self.input(|connection, now| connection.handle_write_failed(epoch, fault, now));
+                    let evidence = self.evidence(epoch.number());
+                    self.input(|connection, now| {
+                        connection.handle_write_failed(epoch, fault, evidence, now);
+                    });
                 }
             }
         }
@@ -302,9 +309,19 @@ impl<S: Server> Sim<S> {
         self.input(|connection, now| connection.handle_received(epoch, buffer, now));
         if let Some(reason) = end {
             self.decided();
-            self.input(|connection, now| connection.handle_disconnected(epoch, reason, now));
+            let evidence = self.evidence(number);
+            self.input(|connection, now| {
+                connection.handle_disconnected(epoch, reason, evidence, now);
+            });
         }
         true
+    }
+
+    /// What the client's kernel says of the bytes that its socket took.
+    fn evidence(&mut self, link: u64) -> Option<Evidence> {
+        let evidence = self.links.get(&link).and_then(Tcp::evidence);
+        self.digest.note(self.now, &evidence);
+        evidence
     }
 
     pub(crate) fn wake_writer(&mut self, link: u64) {

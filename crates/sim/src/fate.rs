@@ -42,6 +42,9 @@ pub struct Link {
     /// How long after [`How::Silence`] the client's kernel reports that the peer is gone, as
     /// keepalive and `TCP_USER_TIMEOUT` do. Default: never.
     pub keepalive: Option<Duration>,
+    /// Whether the client's kernel tells how many bytes it did not transmit, as that of Linux
+    /// does. Default: yes.
+    pub evidence: bool,
 }
 
 impl Default for Link {
@@ -55,6 +58,7 @@ impl Default for Link {
             cut: None,
             stall: None,
             keepalive: None,
+            evidence: true,
         }
     }
 }

@@ -109,6 +109,11 @@ impl Pipe {
         self.fin != Fin::Open
     }
 
+    /// Whether a FIN waits behind bytes that did not go out.
+    pub(crate) fn is_fin_waiting(&self) -> bool {
+        self.fin == Fin::Wanted
+    }
+
     /// Throws away what did not go out.
     pub(crate) fn abandon(&mut self) {
         self.unsent.clear();

@@ -35,7 +35,7 @@ impl Record {
             match item {
                 Item::Up { epoch } => current = epoch.number(),
                 Item::Data(data) if current == number => received.extend_from_slice(data),
-                Item::Data(_) | Item::Down { .. } => {}
+                Item::Data(_) | Item::PeerFinished { .. } | Item::Down { .. } => {}
             }
         }
         received
@@ -88,7 +88,9 @@ impl Digest {
                 self.note(now, &data.len());
                 self.bytes(data);
             }
-            Item::Up { .. } | Item::Down { .. } => self.note(now, item),
+            Item::Up { .. } | Item::PeerFinished { .. } | Item::Down { .. } => {
+                self.note(now, item);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rebelay_core::{Fault, Instant, SplitMix64};
+use rebelay_core::{Evidence, Fault, Instant, SplitMix64};
 
 use crate::fate::{How, Link, Stall, When};
 use crate::pipe::{Packet, Pipe};
@@ -218,6 +218,16 @@ impl Tcp {
             left -= count;
         }
         Ok(taken)
+    }
+
+    /// What the kernel counts (`TCP_INFO`), if the plan lets it.
+    pub(crate) fn evidence(&self) -> Option<Evidence> {
+        let up = &self.client.pipe;
+        let waiting_fin = u64::from(up.is_fin_waiting());
+        self.plan.evidence.then(|| Evidence {
+            untransmitted: up.written - up.sent + waiting_fin,
+            is_final: self.client.broken,
+        })
     }
 
     /// Whether a write would not block.

@@ -81,6 +81,9 @@ fn assert_ordered(items: &[Item], seed: u64) {
                 let own = data.iter().all(|byte| u64::from(*byte) == epoch || *byte == 0);
                 assert!(up && own, "data of another epoch in {epoch} (seed {seed})");
             }
+            Item::PeerFinished { epoch: same } => {
+                assert!(up && same.number() == epoch, "{same} finished in {epoch} (seed {seed})");
+            }
             Item::Down { epoch: last, .. } => {
                 assert!(up && last.number() == epoch, "{last} down in {epoch} (seed {seed})");
                 up = false;

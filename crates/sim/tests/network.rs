@@ -53,7 +53,7 @@ fn obedient(order: &'static str) -> Sim<Obedient> {
 fn first_down(sim: &Sim<Obedient>) -> Option<Reason> {
     sim.record().items.iter().find_map(|item| match item {
         Item::Down { reason, .. } => Some(reason.clone()),
-        Item::Up { .. } | Item::Data(_) => None,
+        Item::Up { .. } | Item::Data(_) | Item::PeerFinished { .. } => None,
     })
 }
 

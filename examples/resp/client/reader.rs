@@ -47,6 +47,8 @@ impl Reader {
                         return;
                     }
                 }
+                // Not without `PeerFin::KeepWriting`.
+                Item::PeerFinished { .. } => {}
                 Item::Down { epoch, reason } => self.end_epoch(epoch, &reason),
             }
         }

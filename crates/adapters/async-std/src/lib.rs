@@ -1,7 +1,7 @@
 //! [rebelay](https://docs.rs/rebelay) on async-std.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,7 @@ impl Runtime for AsyncStd {
             let connecting = Async::new(begun?)?;
             connecting.write_with(|stream| finish_connect(SockRef::from(stream))).await?;
             let stream = TcpStream::from(connecting.into_inner()?);
-            let socket = ByRef::new(stream, |stream| stream.shutdown(Shutdown::Write));
-            Ok(Arc::new(socket) as Arc<dyn Socket>)
+            Ok(Arc::new(ByRef::new(stream)) as Arc<dyn Socket>)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! [rebelay](https://docs.rs/rebelay) on smol: its reactor, and its global executor.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,8 +56,7 @@ impl Runtime for Smol {
         Box::pin(async {
             let stream = Async::new(begun?)?;
             stream.write_with(|stream| finish_connect(SockRef::from(stream))).await?;
-            let socket = ByRef::new(stream, |stream| stream.get_ref().shutdown(Shutdown::Write));
-            Ok(Arc::new(socket) as Arc<dyn Socket>)
+            Ok(Arc::new(ByRef::new(stream)) as Arc<dyn Socket>)
         })
     }
 }

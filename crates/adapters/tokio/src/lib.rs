@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rebelay_driver::{
-    BoxFuture, Config, ConnectError, Endpoint, Receiver, Runtime, Sender, SockRef, Socket,
-    SocketOptions, finish_connect,
+    BoxFuture, Config, ConnectError, Endpoint, Evidence, Receiver, Runtime, Sender, SockRef,
+    Socket, SocketOptions, evidence, finish_connect,
 };
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -93,6 +93,10 @@ impl Socket for Tcp {
                 return Poll::Ready(result);
             }
         }
+    }
+
+    fn evidence(&self) -> Option<Evidence> {
+        evidence(&self.0)
     }
 
     fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,11 +1,14 @@
 //! What the user asks of a connection.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::{Connection, Ending, State};
 use crate::config::SendOptions;
 use crate::error::{Reason, Refusal, SendError};
-use crate::outcome::{FailCause, Ticket};
+use crate::outbox::Replay;
+use crate::outcome::{Epoch, FailCause, Ticket};
 use crate::time::Instant;
 use crate::timers::Timer;
 
@@ -43,28 +46,59 @@ impl Connection {
         if self.ending.is_some() || self.state == State::Closed {
             return Err(Refusal::Closed);
         }
-        let resend = options.resend.unwrap_or(self.config.resend);
-        let ticket = self.outbox.admit(message, resend, &self.config)?;
+        if options.epoch.is_some_and(|epoch| !self.is_current(epoch)) {
+            return Err(Refusal::EpochOver);
+        }
+        let ticket = self.outbox.admit(message, options, &self.config)?;
+        if let Some(limit) = options.expires_after {
+            self.expire_after(ticket, limit);
+        }
         if self.state == State::Idle {
             self.resolve();
         }
         Ok(ticket)
     }
 
-    /// The peer has every message up to `through`: those with [`Resend::Unacked`] that were
-    /// written are released. Naming a message that was never written, or is already settled, is
-    /// harmless.
-    ///
-    /// [`Resend::Unacked`]: crate::Resend::Unacked
+    /// The peer has every message up to `through`: those that were written and wait for that, or
+    /// to go out again, are released. Naming a message that was never written, that is proven
+    /// never to have left, or that is already settled, is harmless.
     pub fn ack_through(&mut self, through: Ticket, now: Instant) {
         self.observe(now);
         self.outbox.ack_through(through);
-        if self.blocked && !self.outbox.has_unwritten() {
-            // What the socket would not take need not be taken: it cannot stall with nothing.
-            self.blocked = false;
-            self.timers.stop(Timer::Stall);
-        }
+        self.nothing_left_to_stall();
         self.wind_down();
+    }
+
+    /// Fails the message with this ticket unless a byte of it is out on the current epoch or it
+    /// has its outcome; whether it was failed. How sure it is that the peer does not have it, from
+    /// an earlier epoch, is in its outcome.
+    pub fn cancel(&mut self, ticket: Ticket, now: Instant) -> bool {
+        self.observe(now);
+        let cancelled = self.outbox.give_up(ticket, FailCause::Cancelled);
+        if cancelled {
+            self.nothing_left_to_stall();
+            self.wind_down();
+        }
+        cancelled
+    }
+
+    /// The messages that were begun on an earlier epoch and of which no byte is out on this one,
+    /// in the order in which they go out again. A handshake sees them all, and may name those that
+    /// the peer has ([`ack_through`](Self::ack_through)) or change their bytes
+    /// ([`replace`](Self::replace)) before any of them goes.
+    pub fn replays(&mut self) -> Vec<Replay> {
+        self.outbox.replays()
+    }
+
+    /// Puts `message` in the place of the one with this ticket, of which no byte may be out on
+    /// the current epoch: to mark it as one that is sent again, for example.
+    ///
+    /// # Errors
+    /// The message, handed back whole: the other one is being written, was, or has its outcome
+    /// ([`Refusal::Begun`]), or this one is empty or does not fit.
+    pub fn replace(&mut self, ticket: Ticket, message: Bytes) -> Result<(), SendError> {
+        let replaced = self.outbox.replace(ticket, &message, &self.config);
+        replaced.map_err(|refusal| SendError { message, refusal })
     }
 
     /// Nobody will take items: what is received from now on is thrown away unseen, so that the
@@ -88,7 +122,7 @@ impl Connection {
         match self.state {
             State::Idle | State::Backoff => self.resolve(),
             State::Connected | State::Handshaking if self.ending != Some(Ending::Close) => {
-                self.leave_epoch(Reason::Reconnect);
+                self.leave_epoch(Reason::Reconnect, None);
                 if self.state == State::Backoff {
                     self.resolve();
                 }
@@ -114,6 +148,18 @@ impl Connection {
         }
     }
 
+    /// Refuses new messages, goes on until every message was written (reconnecting if need be),
+    /// sends a FIN, and keeps reading until the peer's: the end of a request whose answer may take
+    /// any time. [`close`](Self::close) and [`drain`](Self::drain) still end it earlier. If the
+    /// connection fails after the FIN, it closes with that reason.
+    pub fn half_close(&mut self, now: Instant) {
+        self.observe(now);
+        if self.state != State::Closed {
+            self.ending.get_or_insert(Ending::HalfClose);
+            self.wind_down();
+        }
+    }
+
     /// Refuses new messages, fails those that were not begun, and closes: at once where no
     /// connection is up, else within `close_timeout`, in which a half-written message is
     /// finished, a FIN sent, and acknowledgements and the peer's FIN are awaited.
@@ -126,12 +172,29 @@ impl Connection {
                 self.outbox.fail_untouched(FailCause::Closed);
                 self.wind_down();
             }
-            State::Draining | State::Closed => {}
+            State::Draining => {
+                self.timers.set_earlier(Timer::Close, self.now + self.config.close_timeout);
+            }
+            State::Closed => {}
             State::Idle
             | State::Resolving
             | State::Connecting
             | State::Handshaking
-            | State::Backoff => self.finish(Reason::Closed),
+            | State::Backoff => self.finish(Reason::Closed, None),
+        }
+    }
+
+    /// Whether a message pinned to `epoch` may go out.
+    fn is_current(&self, epoch: Epoch) -> bool {
+        let has_socket = matches!(self.state, State::Handshaking | State::Connected);
+        epoch == self.epoch && has_socket && self.parting.is_none()
+    }
+
+    /// What the socket would not take, and need not be taken any more, cannot stall.
+    pub(super) fn nothing_left_to_stall(&mut self) {
+        if self.blocked && !self.outbox.has_unwritten() {
+            self.blocked = false;
+            self.timers.stop(Timer::Stall);
         }
     }
 }

@@ -54,7 +54,7 @@ impl Connection {
         self.now
     }
 
-    /// Whether `close` or `drain` was called.
+    /// Whether `close`, `drain` or `half_close` was called.
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
@@ -66,7 +66,7 @@ impl Connection {
 
     /// Why the last attempt failed or the last connection ended.
     pub fn last_error(&self) -> Option<&Reason> {
-        self.last_error.as_deref()
+        self.last_error.as_deref().map(|last| &last.reason)
     }
 
     /// Every message, counted once.
@@ -139,14 +139,14 @@ impl Connection {
     pub fn can_transmit(&self) -> bool {
         self.state == State::Connected
             && !self.blocked
-            && self.write_failed.is_none()
+            && self.parting.is_none()
             && self.outbox.has_unwritten()
     }
 
     /// Lends memory for one read of the current epoch's socket; it must come back with
     /// [`handle_received`](Self::handle_received). `None`: do not read.
     pub fn poll_receive(&mut self) -> Option<(Epoch, BytesMut)> {
-        if !self.is_up() {
+        if !self.is_up() || self.peer_finished {
             return None;
         }
         let buffer = self.inbox.lend(self.config.max_received_bytes)?;

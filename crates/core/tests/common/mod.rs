@@ -234,7 +234,7 @@ impl Script {
     }
 
     pub(crate) fn disconnect(&mut self) {
-        self.conn.handle_disconnected(self.epoch(), Reason::PeerClosed, self.now);
+        self.conn.handle_disconnected(self.epoch(), Reason::PeerClosed, None, self.now);
     }
 
     /// The outcomes that came since the last call.

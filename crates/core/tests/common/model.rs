@@ -153,7 +153,7 @@ impl Model {
     pub(crate) fn rewind(&mut self) {
         self.end_epoch(FailCause::Disconnected, |resend, reach, len| match resend {
             Resend::Never => reach == 0,
-            Resend::Incomplete => reach < len,
+            Resend::Incomplete | Resend::Untransmitted => reach < len,
             Resend::Unacked => true,
         });
     }

@@ -165,7 +165,7 @@ impl World {
             Op::WriteFailed { epoch } => {
                 let fresh = state == State::Connected && !self.write_failed;
                 self.report(epoch, fresh, |conn, epoch| {
-                    conn.handle_write_failed(epoch, fault(), now);
+                    conn.handle_write_failed(epoch, fault(), None, now);
                 });
                 if fresh && epoch == Which::Current {
                     self.model.took(0, self.current());
@@ -178,7 +178,7 @@ impl World {
             Op::Disconnected { epoch, fin } => {
                 let reason = if fin { Reason::PeerClosed } else { Reason::Io(fault()) };
                 self.report(epoch, is_up(state), |conn, epoch| {
-                    conn.handle_disconnected(epoch, reason, now);
+                    conn.handle_disconnected(epoch, reason, None, now);
                 });
             }
             Op::Resolved { round, addresses: count } => {

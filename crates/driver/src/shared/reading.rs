@@ -7,7 +7,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use rebelay_core::{Epoch, Instant, Item, Reason, State};
+use rebelay_core::{Epoch, Evidence, Instant, Item, Reason, State};
 
 use super::{Guard, Inner, Shared, fault};
 
@@ -19,7 +19,14 @@ pub(crate) struct Reading {
     /// The driver left bytes unread because the inbox was full.
     pub(crate) paused: bool,
     /// Reading came to this end, which the machine learns once nobody is writing.
-    ended: Option<Box<(Epoch, Reason)>>,
+    ended: Option<Box<Ended>>,
+}
+
+struct Ended {
+    epoch: Epoch,
+    reason: Reason,
+    /// What the operating system said then.
+    evidence: Option<Evidence>,
 }
 
 /// Whose task reads the socket.
@@ -57,6 +64,12 @@ impl Shared {
         };
         drop(inner);
         let result = socket.poll_read(cx, &mut buffer);
+        let reason = match &result {
+            Poll::Ready(Ok(0)) => Some(Reason::PeerClosed),
+            Poll::Ready(Err(error)) => Some(Reason::Io(fault(error))),
+            Poll::Ready(Ok(_)) | Poll::Pending => None,
+        };
+        let ended = reason.map(|reason| Ended { epoch, reason, evidence: socket.evidence() });
         let now = self.now();
         inner = self.lock();
         inner.machine.handle_received(epoch, buffer, now);
@@ -64,16 +77,16 @@ impl Shared {
             // The connection was left meanwhile: how reading it went is nobody's business.
             return (inner, Read::Something);
         }
-        let read = match result {
-            Poll::Ready(Ok(0)) => inner.end(epoch, Reason::PeerClosed),
-            Poll::Ready(Ok(_)) => {
-                inner.writing.allow();
-                Read::Something
-            }
-            Poll::Ready(Err(error)) => inner.end(epoch, Reason::Io(fault(&error))),
-            Poll::Pending => Read::Pending,
-        };
-        (inner, read)
+        if result.is_pending() {
+            return (inner, Read::Pending);
+        }
+        if let Some(ended) = ended {
+            inner.reading.ended = Some(Box::new(ended));
+            inner.report_end(now);
+        } else {
+            inner.writing.allow();
+        }
+        (inner, Read::Something)
     }
 
     /// The next item, read from the socket by this very task if none is there.
@@ -163,15 +176,9 @@ impl Inner {
             return;
         }
         if let Some(ended) = &self.reading.ended {
-            let (epoch, reason) = &**ended;
-            self.machine.handle_disconnected(*epoch, reason.clone(), now);
+            let (epoch, reason) = (ended.epoch, ended.reason.clone());
+            self.machine.handle_disconnected(epoch, reason, ended.evidence, now);
         }
-    }
-
-    fn end(&mut self, epoch: Epoch, reason: Reason) -> Read {
-        self.reading.ended = Some(Box::new((epoch, reason)));
-        self.report_end(self.machine.now());
-        Read::Something
     }
 
     /// The receiver left: the driver is to read on where it had paused, and to watch whether the

@@ -9,12 +9,12 @@
 //! The waker of every write is the driver's, whoever writes. So whenever bytes are left and
 //! nobody is writing, either the driver was called or the socket will call it.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use rebelay_core::{Epoch, Fault, Instant, Refusal, SendOptions, State, Ticket};
+use rebelay_core::{Epoch, Evidence, Fault, Instant, Refusal, SendOptions, State, Ticket};
 
 use super::{Guard, Inner, Shared, fault};
 use crate::runtime::Socket;
@@ -45,6 +45,15 @@ struct Loan {
     socket: Arc<dyn Socket>,
     waker: Waker,
     slices: Vec<Bytes>,
+}
+
+/// What one write came to.
+enum Wrote {
+    Bytes(usize),
+    /// The waker will be woken when there is room.
+    Nothing,
+    /// None, and there never will be; and what the operating system said then.
+    Failed(Fault, Option<Evidence>),
 }
 
 impl Shared {
@@ -138,21 +147,16 @@ impl Inner {
         Some(Loan { epoch, socket, waker, slices })
     }
 
-    fn take_back(&mut self, mut loan: Loan, result: Poll<io::Result<usize>>, now: Instant) {
+    fn take_back(&mut self, mut loan: Loan, wrote: Wrote, now: Instant) {
         let epoch = loan.epoch;
         loan.slices.clear();
         self.writing.slices = loan.slices;
-        match result {
-            Poll::Ready(Ok(0)) => {
-                let fault = Fault::new("the socket takes no bytes any more");
-                self.write_failed(epoch, fault, now);
-            }
-            Poll::Ready(Ok(count)) => {
+        match wrote {
+            Wrote::Bytes(count) => {
                 self.machine.handle_transmitted(epoch, count, now);
                 self.stir();
             }
-            Poll::Ready(Err(error)) => self.write_failed(epoch, fault(&error), now),
-            Poll::Pending => {
+            Wrote::Nothing => {
                 self.machine.handle_transmitted(epoch, 0, now);
                 if self.writing.overtaken {
                     // The wake-up of this write may be spent already.
@@ -160,13 +164,12 @@ impl Inner {
                 }
                 self.let_driver_read();
             }
+            Wrote::Failed(fault, evidence) => {
+                self.machine.handle_write_failed(epoch, fault, evidence, now);
+                self.let_driver_read();
+            }
         }
         self.report_end(now);
-    }
-
-    fn write_failed(&mut self, epoch: Epoch, fault: Fault, now: Instant) {
-        self.machine.handle_write_failed(epoch, fault, now);
-        self.let_driver_read();
     }
 
     fn let_driver_read(&mut self) {
@@ -197,12 +200,19 @@ impl Writing {
 }
 
 impl Loan {
-    fn write(&self) -> Poll<io::Result<usize>> {
+    fn write(&self) -> Wrote {
         let mut borrowed = [IoSlice::new(&[]); MAX_SLICES];
         for (io, slice) in borrowed.iter_mut().zip(&self.slices) {
             *io = IoSlice::new(slice);
         }
         let count = self.slices.len().min(MAX_SLICES);
-        self.socket.poll_write(&mut Context::from_waker(&self.waker), &borrowed[..count])
+        let mut context = Context::from_waker(&self.waker);
+        let fault = match self.socket.poll_write(&mut context, &borrowed[..count]) {
+            Poll::Pending => return Wrote::Nothing,
+            Poll::Ready(Ok(count @ 1..)) => return Wrote::Bytes(count),
+            Poll::Ready(Ok(0)) => Fault::new("the socket takes no bytes any more"),
+            Poll::Ready(Err(error)) => fault(&error),
+        };
+        Wrote::Failed(fault, self.socket.evidence())
     }
 }

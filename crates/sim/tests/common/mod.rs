@@ -106,7 +106,9 @@ impl Acknowledgements {
         let items = &sim.record().items;
         for item in &items[self.seen..] {
             match item {
-                Item::Up { .. } | Item::Down { .. } => self.torn.clear(),
+                Item::Up { .. } | Item::PeerFinished { .. } | Item::Down { .. } => {
+                    self.torn.clear()
+                }
                 Item::Data(data) => {
                     self.torn.extend_from_slice(data);
                     while let Some(number) = self.torn.first_chunk::<4>().copied() {

@@ -247,6 +247,7 @@ async fn converse(
                 reports.send(Ok(Report::Up))?;
                 continue;
             }
+            Item::PeerFinished { .. } => continue,
             Item::Down { .. } => {
                 reports.send(Ok(Report::Down))?;
                 continue;

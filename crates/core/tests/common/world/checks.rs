@@ -117,6 +117,7 @@ impl World {
                 Item::Up { epoch } => {
                     assert_eq!(self.stream.expected.pop_front(), Some(Mark::Up(*epoch)));
                 }
+                Item::PeerFinished { .. } => panic!("nobody keeps writing"),
                 Item::Down { epoch, .. } => {
                     assert_eq!(self.stream.expected.pop_front(), Some(Mark::Down(*epoch)));
                 }

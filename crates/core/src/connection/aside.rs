@@ -1,0 +1,94 @@
+//! What runs beside the states: asking for evidence, pacing what goes out again, deadlines.
+
+use core::time::Duration;
+
+use super::Connection;
+use crate::event::Event;
+use crate::outbox::Deadline;
+use crate::outcome::Ticket;
+use crate::timers::Timer;
+
+/// The waits between two questions for evidence: the first, doubled while it lets nothing go.
+const MEASURE: (Duration, u8) = (Duration::from_millis(10), 7);
+
+/// Messages that go out again are let go at this pace at most, several at once if need be.
+const TICK: Duration = Duration::from_millis(1);
+
+impl Connection {
+    /// Bytes were taken: asks for evidence at once if the outbox fills, else in a while.
+    pub(super) fn ask_for_evidence(&mut self) {
+        if self.outbox.wants_evidence() && self.outbox.is_crowded(&self.config) {
+            self.measure();
+        } else {
+            self.ask_later_for_evidence();
+        }
+    }
+
+    /// Asks for evidence in a while, if any is wanted.
+    pub(super) fn ask_later_for_evidence(&mut self) {
+        if self.outbox.wants_evidence() {
+            let (first, doublings) = MEASURE;
+            let wait = first * (1 << self.fruitless.min(doublings));
+            self.timers.set_earlier(Timer::Measure, self.now + wait);
+        } else {
+            self.timers.stop(Timer::Measure);
+        }
+    }
+
+    /// Asks for evidence.
+    pub(super) fn measure(&mut self) {
+        if self.is_up() && self.outbox.wants_evidence() {
+            self.timers.stop(Timer::Measure);
+            self.outbox.mark();
+            self.orders.measure(self.epoch);
+        }
+    }
+
+    /// A connection is up: holds back what goes out again, if it is to be paced.
+    pub(super) fn pace_replays(&mut self) {
+        let is_paced = self.config.max_resent_per_second < u32::MAX;
+        if is_paced && self.outbox.hold_back(self.replay_step().0) {
+            self.timers.set(Timer::Replay, self.now + self.replay_step().1);
+        }
+    }
+
+    pub(super) fn let_replays_go(&mut self) {
+        let (count, wait) = self.replay_step();
+        if self.outbox.let_go(count) {
+            self.timers.set(Timer::Replay, self.now + wait);
+        }
+    }
+
+    /// How many messages go at once, and how long the next then wait.
+    fn replay_step(&self) -> (u32, Duration) {
+        let rate = self.config.max_resent_per_second;
+        let wait = (Duration::from_secs(1) / rate).max(TICK);
+        let count = wait.as_nanos() * u128::from(rate) / 1_000_000_000;
+        (u32::try_from(count).unwrap_or(u32::MAX).max(1), wait)
+    }
+
+    /// The message with this ticket was admitted, and expires after `limit`.
+    pub(super) fn expire_after(&mut self, ticket: Ticket, limit: Duration) {
+        self.outbox.expire_after(ticket, limit, self.now);
+        self.watch_deadlines();
+    }
+
+    pub(super) fn expire(&mut self) {
+        while let Some(deadline) = self.outbox.call_deadline(self.now) {
+            match deadline {
+                Deadline::Expired => self.nothing_left_to_stall(),
+                Deadline::Passed(ticket) => self.tell(Event::DeadlinePassed { ticket }),
+            }
+        }
+        self.watch_deadlines();
+        self.wind_down();
+    }
+
+    /// Sets the timer for the next deadline.
+    fn watch_deadlines(&mut self) {
+        match self.outbox.next_deadline() {
+            Some(deadline) => self.timers.set(Timer::Expire, deadline),
+            None => self.timers.stop(Timer::Expire),
+        }
+    }
+}

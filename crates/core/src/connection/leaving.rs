@@ -1,0 +1,145 @@
+//! The transitions that leave an established connection, and the end.
+
+use alloc::boxed::Box;
+
+use super::{Connection, Ending, Parting, State};
+use crate::error::Reason;
+use crate::event::Event;
+use crate::evidence::Evidence;
+use crate::outbox::Ended;
+use crate::outcome::FailCause;
+use crate::timers::{Timer, Timers};
+
+impl Connection {
+    /// The established connection has ended because of `reason`, and is left once the rest is
+    /// read and said.
+    pub(super) fn part(&mut self, reason: Reason, evidence: Option<Evidence>) {
+        self.timers.stop(Timer::Stall);
+        if let Some(parting) = &mut self.parting {
+            parting.evidence = parting.evidence.or(evidence);
+        } else {
+            self.parting = Some(Box::new(Parting { reason, evidence }));
+            self.timers.set(Timer::Settle, self.now + self.config.read_out_timeout);
+        }
+        if self.is_settled() {
+            self.leave();
+        } else if self.peer_finished {
+            self.measure();
+        }
+    }
+
+    /// Whether nothing more is to be read or said of the connection that has ended.
+    pub(super) fn is_settled(&self) -> bool {
+        let Some(parting) = &self.parting else { return false };
+        let is_final = parting.evidence.is_none_or(|evidence| evidence.is_final);
+        self.peer_finished && (is_final || !self.outbox.wants_evidence())
+    }
+
+    /// Leaves the connection that has ended.
+    pub(super) fn leave(&mut self) {
+        let evidence = self.parting.as_ref().and_then(|parting| parting.evidence);
+        self.leave_epoch(self.first_reason(Reason::Closed), evidence);
+    }
+
+    /// Why the connection ended first, if `then` is what was heard of it last.
+    pub(super) fn first_reason(&self, then: Reason) -> Reason {
+        match &self.parting {
+            Some(parting) if !matches!(then, Reason::Io(_)) => parting.reason.clone(),
+            Some(_) | None => then,
+        }
+    }
+
+    /// The established connection has ended and is settled, or is given up, because of `reason`.
+    pub(super) fn leave_epoch(&mut self, reason: Reason, evidence: Option<Evidence>) {
+        if self.state == State::Draining || self.ending == Some(Ending::Close) {
+            return self.finish(reason, evidence);
+        }
+        self.drop_socket(&reason, evidence, None);
+        self.back_off(reason);
+    }
+
+    /// Where an ending connection has nothing left to wait for: says goodbye.
+    pub(super) fn wind_down(&mut self) {
+        let done = match self.ending {
+            None => false,
+            Some(Ending::Drain) => self.outbox.is_empty(),
+            Some(Ending::HalfClose | Ending::Close) => self.outbox.is_written(),
+        };
+        if !done || self.parting.is_some() {
+            return;
+        }
+        match self.state {
+            State::Connected if self.peer_finished => self.finish(Reason::PeerClosed, None),
+            State::Connected => {
+                self.enter(State::Draining);
+                self.orders.shutdown_write(self.epoch);
+                if self.ending != Some(Ending::HalfClose) {
+                    self.timers.set_earlier(Timer::Close, self.now + self.config.close_timeout);
+                }
+            }
+            State::Draining | State::Closed => {}
+            State::Idle
+            | State::Resolving
+            | State::Connecting
+            | State::Handshaking
+            | State::Backoff => self.finish(Reason::Closed, None),
+        }
+    }
+
+    /// The end: every message gets its outcome, every resource its order to go.
+    pub(super) fn finish(&mut self, reason: Reason, evidence: Option<Evidence>) {
+        let has_socket = self.is_up() || self.state == State::Handshaking;
+        if has_socket {
+            self.drop_socket(&reason, evidence, Some(FailCause::Closed));
+        } else {
+            let ended = Ended { epoch: self.epoch, untransmitted: 0 };
+            self.outbox.fail_all(ended, FailCause::Closed);
+            self.note_error(&reason);
+        }
+        if self.state == State::Connecting {
+            self.orders.abandon(self.dial.attempt());
+        }
+        self.orders.start_nothing();
+        self.timers = Timers::default();
+        self.enter(State::Closed);
+        self.tell(Event::Closed { reason });
+    }
+
+    /// Closes the socket of the current epoch, tells the reader, and takes the outbox back; or
+    /// with `fail` settles all of it.
+    fn drop_socket(
+        &mut self,
+        reason: &Reason,
+        evidence: Option<Evidence>,
+        fail: Option<FailCause>,
+    ) {
+        self.note_error(reason);
+        self.orders.close_socket(self.epoch);
+        self.timers.stop_step();
+        (self.blocked, self.peer_finished, self.parting) = (false, false, None);
+        let untransmitted = evidence.filter(|evidence| evidence.is_final).map_or(0, |evidence| {
+            // Our FIN may be among what did not leave.
+            evidence.untransmitted.saturating_sub(u64::from(self.state == State::Draining))
+        });
+        let ended = Ended { epoch: self.epoch, untransmitted };
+        let affected = match fail {
+            Some(cause) => self.outbox.fail_all(ended, cause),
+            None => self.outbox.rewind(ended, &self.config),
+        };
+        if !self.is_up() {
+            let attempt = self.dial.attempt();
+            self.tell(Event::AttemptFailed { attempt, reason: reason.clone() });
+            return;
+        }
+        if self.now.saturating_since(self.since) >= self.config.backoff.reset_after {
+            self.backoff.reset(&self.config.backoff);
+        }
+        self.inbox.down(self.epoch, reason.clone());
+        self.tell(Event::Disconnected {
+            epoch: self.epoch,
+            reason: reason.clone(),
+            resent: affected.resent,
+            proven_unsent: affected.proven_unsent,
+        });
+    }
+}

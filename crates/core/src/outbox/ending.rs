@@ -1,0 +1,144 @@
+//! What becomes of the messages when a connection ends: the one rule of sending again.
+
+use super::{Outbox, failed};
+use crate::config::{Config, Resend};
+use crate::log::Entry;
+use crate::outcome::{Certainty, Epoch, FailCause, Outcome, Ticket};
+
+/// How far a message came on the epoch that ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// No byte was handed over.
+    Untouched,
+    /// Some were.
+    Partial,
+    /// All were, and the last one is proven never to have left this host.
+    Untransmitted,
+    /// All were.
+    Whole,
+}
+
+impl Resend {
+    /// The furthest that a message came to which the cursor goes back.
+    const fn furthest(self) -> Progress {
+        match self {
+            Self::Never => Progress::Untouched,
+            Self::Incomplete => Progress::Partial,
+            Self::Untransmitted => Progress::Untransmitted,
+            Self::Unacked => Progress::Whole,
+        }
+    }
+
+    /// Whether a message stays in the outbox after it is written.
+    pub(crate) const fn retains(self) -> bool {
+        matches!(self, Self::Untransmitted | Self::Unacked)
+    }
+}
+
+impl Entry {
+    /// Whether it stays after it is written, on a socket that may give no evidence.
+    pub(super) fn stays(&self, is_blind: bool) -> bool {
+        self.resend.retains() && !(is_blind && self.resend == Resend::Untransmitted)
+    }
+}
+
+/// The end of an epoch.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) epoch: Epoch,
+    /// How many of the bytes that its socket took last never left; 0: nothing is proven.
+    pub(crate) untransmitted: u64,
+}
+
+/// How many messages it concerned.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Affected {
+    /// Those that go out again although bytes of them had left.
+    pub(crate) resent: u64,
+    /// Those that were taken whole, and are proven never to have left whole.
+    pub(crate) proven_unsent: u64,
+}
+
+impl Outbox {
+    /// The connection ended: moves `written` back to the first message that goes out again, and
+    /// settles those that do not.
+    pub(crate) fn rewind(&mut self, ended: Ended, config: &Config) -> Affected {
+        let affected = self.end_epoch(ended, |entry, progress| {
+            let is_allowed = !entry.pinned && progress <= entry.resend.furthest();
+            let is_begun = progress > Progress::Untouched;
+            match () {
+                () if !is_allowed => Some(FailCause::Disconnected),
+                () if is_begun && entry.attempts >= config.max_attempts => {
+                    Some(FailCause::Attempts)
+                }
+                () => None,
+            }
+        });
+        self.ledger.resent += affected.resent;
+        affected
+    }
+
+    /// The connection ended, and there will be no other: settles every message.
+    pub(crate) fn fail_all(&mut self, ended: Ended, cause: FailCause) -> Affected {
+        self.end_epoch(ended, |_, _| Some(cause))
+    }
+
+    /// Takes all cursors back to the start and settles the entries that do not go back with
+    /// them: those that `gives_up` names a cause for. What is out with a writer counts as taken:
+    /// nobody knows better, and nothing is proven.
+    fn end_epoch(
+        &mut self,
+        ended: Ended,
+        gives_up: impl Fn(&Entry, Progress) -> Option<FailCause>,
+    ) -> Affected {
+        let untransmitted = if self.lent == 0 { ended.untransmitted } else { 0 };
+        let left = self.log.whole_before(self.position_of_last(untransmitted));
+        let taken = self.log.whole_before(self.taken);
+        let whole = self.log.whole_before(self.taken + self.lent as u64);
+        let touched = self.touched();
+        let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
+        (self.written, self.taken, self.lent) = (0, self.log.start(0), 0);
+        if let Some(aside) = &mut self.aside {
+            aside.end_epoch();
+        }
+
+        let mut affected = Affected::default();
+        let mut index = 0;
+        for nth in 0..self.log.len() {
+            let Some(entry) = self.log.entry_mut(index) else { break };
+            let progress = match () {
+                () if nth >= touched => Progress::Untouched,
+                () if nth >= whole => Progress::Partial,
+                () if nth >= left && nth < taken => Progress::Untransmitted,
+                () => Progress::Whole,
+            };
+            entry.attempts = entry.attempts.saturating_add(u32::from(nth < touched));
+            match progress {
+                Progress::Untouched | Progress::Partial => {}
+                Progress::Untransmitted => {
+                    entry.reached = entry.reached.max(Certainty::NotTransmitted);
+                    affected.proven_unsent += 1;
+                }
+                Progress::Whole => {
+                    entry.reached = Certainty::InDoubt;
+                    entry.acked |= entry.resend.retains() && entry.ticket <= acked_ahead;
+                }
+            }
+            let was_written =
+                progress == Progress::Whole && nth < taken && entry.resend == Resend::Untransmitted;
+            let outcome = match gives_up(entry, progress) {
+                _ if entry.acked => Outcome::Acked,
+                Some(_) if was_written => Outcome::Written { epoch: ended.epoch },
+                Some(cause) => failed(entry.reached, cause),
+                None => {
+                    affected.resent += u64::from(nth < touched);
+                    index += 1;
+                    continue;
+                }
+            };
+            self.remove(index, outcome);
+        }
+        self.ledger.proven_unsent += affected.proven_unsent;
+        affected
+    }
+}
