@@ -18,6 +18,11 @@ pub(crate) struct Log {
     rope: Rope,
     /// The position of the first byte.
     base: u64,
+    tally: Tally,
+}
+
+#[derive(Copy, Clone, Debug, Default)]
+struct Tally {
     /// How many entries stay once they are written.
     retaining: usize,
     /// How many of those wait for nothing but to be transmitted.
@@ -52,33 +57,36 @@ impl Log {
 
     /// Whether any entry stays once it is written.
     pub(crate) fn retains(&self) -> bool {
-        self.retaining > 0
+        self.tally.retaining > 0
     }
 
     /// Whether any entry waits for an acknowledgement of the user's.
     pub(crate) fn awaits_acks(&self) -> bool {
-        self.retaining > self.unproven
+        self.tally.retaining > self.tally.unproven
     }
 
     /// Whether any entry stays until it is known to have been transmitted.
     pub(crate) fn awaits_evidence(&self) -> bool {
-        self.unproven > 0
+        self.tally.unproven > 0
     }
 
     #[inline]
-    pub(crate) fn push(
-        &mut self,
-        ticket: Ticket,
-        resend: Resend,
-        pinned: bool,
-        message: &mut Bytes,
-    ) {
+    pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: &mut Bytes) {
         self.rope.push(message);
         let end = self.base + self.rope.len() as u64;
-        let (attempts, reached, acked) = (0, Certainty::NotSent, false);
-        let entry = Entry { ticket, end, attempts, resend, reached, acked, pinned };
-        self.count(&entry);
-        self.entries.push_back(entry);
+        self.entries.push_back(Entry {
+            ticket,
+            end,
+            attempts: 0,
+            resend,
+            reached: Certainty::NotSent,
+            acked: false,
+            pinned: false,
+        });
+        if resend.retains() {
+            self.tally.retaining += 1;
+            self.tally.unproven += usize::from(resend == Resend::Untransmitted);
+        }
     }
 
     pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
@@ -157,12 +165,10 @@ impl Log {
         self.rope.release((start - self.base) as usize);
         self.base = start;
         if self.retains() {
-            for entry in self.entries.drain(..count) {
-                uncount(&mut self.retaining, &mut self.unproven, &entry);
-            }
-        } else {
-            self.entries.drain(..count);
+            let gone = Tally::of(self.entries.range(..count));
+            self.tally.subtract(gone);
         }
+        self.entries.drain(..count);
     }
 
     /// Takes the entry at `index` out. Where it is not the first, those after it move up.
@@ -170,7 +176,7 @@ impl Log {
         let start = self.start(index);
         let entry = self.entries.remove(index)?;
         let len = entry.end - start;
-        uncount(&mut self.retaining, &mut self.unproven, &entry);
+        self.tally.subtract(Tally::of([&entry]));
         if index == 0 {
             self.rope.release(len as usize);
             self.base = entry.end;
@@ -188,20 +194,21 @@ impl Log {
         let start = (self.start(count) - self.base) as usize;
         self.rope.cut(start, self.rope.len() - start);
         let cut = self.entries.split_off(count);
-        for entry in &cut {
-            uncount(&mut self.retaining, &mut self.unproven, entry);
-        }
+        self.tally.subtract(Tally::of(&cut));
         cut
-    }
-
-    #[inline]
-    fn count(&mut self, entry: &Entry) {
-        self.retaining += usize::from(entry.resend.retains());
-        self.unproven += usize::from(entry.resend == Resend::Untransmitted);
     }
 }
 
-fn uncount(retaining: &mut usize, unproven: &mut usize, entry: &Entry) {
-    *retaining -= usize::from(entry.resend.retains());
-    *unproven -= usize::from(entry.resend == Resend::Untransmitted);
+impl Tally {
+    fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        entries.into_iter().fold(Self::default(), |tally, entry| Self {
+            retaining: tally.retaining + usize::from(entry.resend.retains()),
+            unproven: tally.unproven + usize::from(entry.resend == Resend::Untransmitted),
+        })
+    }
+
+    fn subtract(&mut self, gone: Self) {
+        self.retaining -= gone.retaining;
+        self.unproven -= gone.unproven;
+    }
 }

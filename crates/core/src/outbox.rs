@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::config::{Config, Overflow, SendOptions};
+use crate::config::{Config, Overflow, Resend};
 use crate::deadlines::Deadlines;
 use crate::error::Refusal;
 use crate::log::{Entry, Log};
@@ -127,20 +127,20 @@ impl Outbox {
     pub(crate) fn admit(
         &mut self,
         message: &mut Bytes,
-        options: &SendOptions,
+        resend: Resend,
         config: &Config,
     ) -> Result<Ticket, Refusal> {
         if message.is_empty() || !self.has_room(message.len(), config) {
-            return self.admit_without_room(message, options, config);
+            return self.admit_without_room(message, resend, config);
         }
-        Ok(self.push(message, options, config))
+        Ok(self.push(message, resend))
     }
 
     #[cold]
     fn admit_without_room(
         &mut self,
         message: &mut Bytes,
-        options: &SendOptions,
+        resend: Resend,
         config: &Config,
     ) -> Result<Ticket, Refusal> {
         if message.is_empty() {
@@ -156,7 +156,7 @@ impl Outbox {
                 Ok(ticket)
             }
             Overflow::DropOldest if self.make_room(message.len(), config) => {
-                Ok(self.push(message, options, config))
+                Ok(self.push(message, resend))
             }
             Overflow::Wait | Overflow::Reject | Overflow::DropOldest | Overflow::DropNewest => {
                 Err(Refusal::Full)
@@ -188,13 +188,12 @@ impl Outbox {
         for _ in self.written..whole {
             let Some(entry) = self.log.entry(self.written) else { return };
             let is_acked = entry.acked || (entry.resend.retains() && entry.ticket <= acked_ahead);
-            if is_acked {
-                self.remove(self.written, Outcome::Acked);
-            } else if entry.stays(is_blind) {
+            if entry.stays(is_blind) && !is_acked {
                 self.written += 1;
-            } else {
-                self.remove(self.written, Outcome::Written { epoch });
+                continue;
             }
+            let outcome = if is_acked { Outcome::Acked } else { Outcome::Written { epoch } };
+            self.remove(self.written, outcome);
         }
     }
 
@@ -248,10 +247,9 @@ impl Outbox {
     }
 
     #[inline]
-    fn push(&mut self, message: &mut Bytes, options: &SendOptions, config: &Config) -> Ticket {
+    fn push(&mut self, message: &mut Bytes, resend: Resend) -> Ticket {
         let ticket = self.next_ticket();
-        let resend = options.resend.unwrap_or(config.resend);
-        self.log.push(ticket, resend, options.epoch.is_some(), message);
+        self.log.push(ticket, resend, message);
         ticket
     }
 

@@ -46,13 +46,12 @@ impl Connection {
         if self.ending.is_some() || self.state == State::Closed {
             return Err(Refusal::Closed);
         }
-        if options.epoch.is_some_and(|epoch| !self.is_current(epoch)) {
-            return Err(Refusal::EpochOver);
-        }
-        let ticket = self.outbox.admit(message, options, &self.config)?;
-        if let Some(limit) = options.expires_after {
-            self.expire_after(ticket, limit);
-        }
+        let ticket = if options.expires_after.is_none() && options.epoch.is_none() {
+            let resend = options.resend.unwrap_or(self.config.resend);
+            self.outbox.admit(message, resend, &self.config)?
+        } else {
+            self.admit_on_terms(message, options)?
+        };
         if self.state == State::Idle {
             self.resolve();
         }
@@ -182,6 +181,26 @@ impl Connection {
             | State::Handshaking
             | State::Backoff => self.finish(Reason::Closed, None),
         }
+    }
+
+    #[cold]
+    fn admit_on_terms(
+        &mut self,
+        message: &mut Bytes,
+        options: &SendOptions,
+    ) -> Result<Ticket, Refusal> {
+        if options.epoch.is_some_and(|epoch| !self.is_current(epoch)) {
+            return Err(Refusal::EpochOver);
+        }
+        let resend = options.resend.unwrap_or(self.config.resend);
+        let ticket = self.outbox.admit(message, resend, &self.config)?;
+        if options.epoch.is_some() {
+            self.outbox.pin(ticket);
+        }
+        if let Some(limit) = options.expires_after {
+            self.expire_after(ticket, limit);
+        }
+        Ok(ticket)
     }
 
     /// Whether a message pinned to `epoch` may go out.

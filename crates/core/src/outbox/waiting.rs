@@ -16,6 +16,13 @@ pub(crate) enum Deadline {
 }
 
 impl Outbox {
+    /// The message with this ticket is for the current epoch alone.
+    pub(crate) fn pin(&mut self, ticket: Ticket) {
+        if let Some(entry) = self.log.index_of(ticket).and_then(|index| self.log.entry_mut(index)) {
+            entry.pinned = true;
+        }
+    }
+
     /// Sets the deadline of the message with this ticket, if it is without an outcome.
     pub(crate) fn expire_after(&mut self, ticket: Ticket, limit: Duration, now: Instant) {
         if self.is_pending(ticket) {
