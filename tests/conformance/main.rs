@@ -11,14 +11,19 @@ mod support;
 
 mod closing;
 mod endings;
+mod evidence;
 mod giving_up;
+mod half_closing;
 mod handshakes;
 mod opening;
 mod options;
 mod outages;
+mod outcomes;
 mod overload;
+mod replaying;
 mod scripted;
 mod talking;
+mod terms;
 mod together;
 
 /// The tests of each topic; `dials` marks those that need a runtime that dials by itself.
@@ -54,9 +59,23 @@ macro_rules! tests_on {
                 endings::g08_asking_for_a_reconnect_ends_the_wait
                 outages::g04_unacked_loses_nothing
                 outages::g04_incomplete_sends_nothing_twice
+                outages::g04_untransmitted_sends_nothing_twice
                 outages::g04_never_sends_nothing_twice
                 outages::g01_an_epoch_begins_with_a_whole_message
                 outages::g04_a_server_that_is_restarted_gets_the_rest
+                evidence::g05_the_window_is_trimmed_while_the_connection_lives
+                evidence::g04_after_a_fin_what_was_taken_counts_as_written
+                replaying::g04_a_handshake_releases_and_marks_what_goes_out_again
+                replaying::g04_what_was_tried_too_often_is_given_up
+                terms::a_message_expires_while_it_waits
+                terms::a_message_is_cancelled_while_it_waits
+                terms::a_pinned_message_goes_with_its_epoch
+                outcomes::g03_the_stream_tells_every_outcome_once
+                outcomes::g05_unread_outcomes_hold_messages_up
+                half_closing::g11_half_close_waits_for_the_answer
+                half_closing::g11_a_half_closed_connection_can_be_closed
+                half_closing::g07_a_peer_that_has_finished_may_be_written_to
+                talking::explain_says_what_goes_on
                 overload::g05_wait_waits_for_room
                 overload::g05_many_senders_wait_for_room
                 overload::g05_who_used_the_room_passes_it_on
@@ -139,6 +158,38 @@ mod dialling {
     tests_on!(tokio_multi, TokioMulti, dials);
     tests_on!(smol, Smol, dials);
     tests_on!(async_std, AsyncStd, dials);
+}
+
+/// Where the operating system gives evidence.
+#[cfg(target_os = "linux")]
+mod proven {
+    macro_rules! proven_on {
+        ($($module:ident, $runtime:ident;)*) => { $(
+            mod $module {
+                use crate::evidence;
+                use crate::support::runtimes::{$runtime, Runtime};
+
+                #[test]
+                fn g04_what_never_left_arrives_on_the_next_epoch() {
+                    $runtime::run(evidence::g04_what_never_left_arrives_on_the_next_epoch::<$runtime>());
+                }
+
+                #[test]
+                fn g04_a_connection_that_times_out_tells_what_never_left() {
+                    $runtime::run(
+                        evidence::g04_a_connection_that_times_out_tells_what_never_left::<$runtime>(),
+                    );
+                }
+            }
+        )* };
+    }
+
+    proven_on! {
+        tokio_current, TokioCurrent;
+        tokio_multi, TokioMulti;
+        smol, Smol;
+        async_std, AsyncStd;
+    }
 }
 
 /// Where the whole of 127.0.0.0/8 is this host.

@@ -60,6 +60,10 @@ pub(crate) async fn g04_incomplete_sends_nothing_twice<R: Runtime>() {
     at_most_once::<R>(Resend::Incomplete).await;
 }
 
+pub(crate) async fn g04_untransmitted_sends_nothing_twice<R: Runtime>() {
+    at_most_once::<R>(Resend::Untransmitted).await;
+}
+
 pub(crate) async fn g04_never_sends_nothing_twice<R: Runtime>() {
     at_most_once::<R>(Resend::Never).await;
 }

@@ -215,3 +215,22 @@ pub(crate) async fn dropping_a_pending_recv_loses_nothing<R: Runtime>() {
     assert_eq!(rest(&mut receiver).await, (b"hello".to_vec(), Reason::PeerClosed));
     assert_eq!(up(&mut receiver).await.number(), 2);
 }
+
+pub(crate) async fn explain_says_what_goes_on<R: Runtime>() {
+    let mut server = Server::start(Peer::echo);
+    let (sender, mut receiver) = R::connect(server.address().into(), quick()).await.unwrap();
+    up(&mut receiver).await;
+    let explained = sender.explain();
+    assert!(
+        explained.starts_with("Connected to ") && explained.contains("(epoch 1)"),
+        "{explained}"
+    );
+    server.kill();
+    crate::support::talk::rest(&mut receiver).await;
+    sender.send("hello").await.unwrap();
+    let refused = |event: &Event| matches!(event, Event::AttemptFailed { .. });
+    event(&mut sender.events(), refused).await;
+    let explained = sender.explain();
+    assert!(explained.contains("1 messages (5 bytes) have no outcome yet"), "{explained}");
+    assert!(explained.contains("Last error, "), "{explained}");
+}

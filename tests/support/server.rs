@@ -212,6 +212,11 @@ impl Peer {
         SockRef::from(&self.stream).set_linger(linger)
     }
 
+    /// Sends a FIN; reading goes on.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
     /// Writes without end, whoever reads, and reads until the client closes.
     pub fn flood(&mut self) -> io::Result<()> {
         let stream = self.stream.try_clone()?;

@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     settled: u64,
     /// The machine had to keep outcomes, because too many wait to be read: that refuses messages.
     held_up: bool,
-    /// It could let go of them.
+    /// It could let go of some.
     relieved: bool,
     /// Sends that wait for room.
     pub(crate) waiting_sends: u32,
@@ -207,9 +207,9 @@ impl Inner {
             && let Some(settled) = self.machine.poll_outcome()
         {
             self.history.record(settled, &mut told);
+            self.relieved |= self.held_up;
         }
-        let was_held_up = std::mem::replace(&mut self.held_up, self.machine.has_outcome());
-        self.relieved |= was_held_up && !self.held_up;
+        self.held_up = self.machine.has_outcome();
         if self.machine.state() == State::Closed {
             told.extend(self.history.reader());
         }
