@@ -1,6 +1,8 @@
 //! Ships a file, line by line, to a server that is killed and restarted all the while, on each
 //! runtime in turn, and accounts for every line.
 
+#[path = "../common/mortal.rs"]
+mod mortal;
 mod report;
 mod server;
 
@@ -74,16 +76,16 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let mut runs = Vec::new();
 
     let at = server()?;
-    let connection = rebelay::tokio::connect(at.address, config(options));
+    let connection = rebelay::tokio::connect(at.address(), config(options));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runs.push(runtime.block_on(ship("tokio", connection, &lines, at, options.resend))?);
 
     let at = server()?;
-    let connection = rebelay::smol::connect(at.address, config(options));
+    let connection = rebelay::smol::connect(at.address(), config(options));
     runs.push(smol::block_on(ship("smol", connection, &lines, at, options.resend))?);
 
     let at = server()?;
-    let connection = rebelay::async_std::connect(at.address, config(options));
+    let connection = rebelay::async_std::connect(at.address(), config(options));
     let shipping = ship("async-std", connection, &lines, at, options.resend);
     runs.push(async_std::task::block_on(shipping)?);
 

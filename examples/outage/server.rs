@@ -3,20 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rebelay::core::SplitMix64;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
+
+use crate::mortal::{End, Life, Mortal, Plan, lock};
 
 /// Small, so that a kill costs what it costs in a file of megabytes.
 const RECEIVE_BUFFER: usize = 1;
 
 /// What survives a kill: the server's disk, so to say.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// Each line by its number.
     pub(crate) lines: BTreeMap<u64, Vec<u8>>,
@@ -32,98 +32,37 @@ pub(crate) struct Kept {
     pub(crate) reached: u64,
 }
 
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    kept: Arc<Mutex<Kept>>,
-    /// No client will come any more.
-    over: Arc<AtomicBool>,
-    thread: JoinHandle<io::Result<()>>,
-}
+pub(crate) struct Server(Mortal<Kept>);
 
 impl Server {
     /// Starts on a free port, to be killed `kills` times over `lines` lines.
     pub(crate) fn start(lines: usize, kills: usize, seed: u64) -> io::Result<Self> {
-        // Holds the port while the server is dead.
-        let port = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let address = TcpListener::from(port.try_clone()?).local_addr()?;
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let over = Arc::new(AtomicBool::new(false));
-        let (shared, flag) = (Arc::clone(&kept), Arc::clone(&over));
-        let thread = thread::spawn(move || {
-            let mut rng = SplitMix64::new(seed);
-            let longest_life = (lines / (kills + 1)).max(1) as u64;
-            for _ in 0..kills {
-                let life = 1 + rng.up_to(longest_life - 1);
-                if live(address, &shared, &flag, Some(life))? == End::Done {
-                    return Ok(());
-                }
-                lock(&shared).kills += 1;
-                thread::sleep(Duration::from_millis(rng.up_to(4)));
-            }
-            live(address, &shared, &flag, None)?;
-            drop(port);
-            Ok(())
-        });
-        Ok(Self { address, kept, over, thread })
+        let longest_life = (lines / (kills + 1)) as u64;
+        let plan = Plan { kills, longest_life, receive_buffer: RECEIVE_BUFFER, seed };
+        Mortal::start(plan, Kept::default(), serve).map(Self)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
     }
 
     /// How far it came: the highest number, and the kills.
     pub(crate) fn progress(&self) -> (u64, usize) {
-        let kept = lock(&self.kept);
-        (kept.reached, kept.kills)
+        (lock(&self.0.disk).reached, self.0.kills.load(Ordering::SeqCst))
     }
 
     /// Waits until the last connection is read to its end; the client must be closed.
     pub(crate) fn join(self) -> io::Result<Kept> {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the server out of whatever life still waits for a connection.
-        while !self.thread.is_finished() {
-            drop(TcpStream::connect(self.address));
-            thread::sleep(Duration::from_millis(1));
-        }
-        let end = self.thread.join().map_err(|_| io::Error::other("the server panicked"))?;
-        end.map(|()| lock(&self.kept).clone())
+        self.0.join().map(|(kept, kills)| Kept { kills, ..kept })
     }
 }
 
-#[derive(PartialEq)]
-enum End {
-    /// It was killed.
-    Killed,
-    /// No client will come any more.
-    Done,
-    /// The client ended the connection.
-    Left,
-}
-
-/// The server's life: from its start to its kill after `life` lines.
-fn live(
-    address: SocketAddr,
-    kept: &Mutex<Kept>,
-    over: &AtomicBool,
-    life: Option<u64>,
-) -> io::Result<End> {
-    let socket = bind(address)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.listen(16)?;
-    let listener = TcpListener::from(socket);
-    let mut left = life;
-    loop {
-        let (stream, _) = listener.accept()?;
-        match serve(&stream, kept, &mut left) {
-            Ok(End::Killed) => return Ok(End::Killed),
-            _ if over.load(Ordering::SeqCst) => return Ok(End::Done),
-            Ok(_) | Err(_) => {}
-        }
-    }
-}
-
-fn serve(stream: &TcpStream, kept: &Mutex<Kept>, left: &mut Option<u64>) -> io::Result<End> {
+fn serve(stream: &TcpStream, kept: &Mutex<Kept>, life: &mut Life) -> io::Result<End> {
     let mut last = 0;
     let mut reader = BufReader::with_capacity(64, stream);
     let mut message = Vec::new();
     loop {
-        if *left == Some(0) {
+        if life.is_over() {
             // Bytes that nobody will ever read make the end a hard one.
             if reader.buffer().is_empty() && stream.peek(&mut [0])? == 0 {
                 return Ok(End::Left);
@@ -141,7 +80,7 @@ fn serve(stream: &TcpStream, kept: &Mutex<Kept>, left: &mut Option<u64>) -> io::
         kept.disordered += u64::from(number <= last);
         last = number;
         drop(kept);
-        *left = left.map(|left| left - 1);
+        life.spend();
         let mut writer = stream;
         writeln!(writer, "{number}")?;
     }
@@ -167,17 +106,4 @@ fn keep(kept: &mut Kept, message: &[u8]) -> Option<u64> {
         None => {}
     }
     Some(number)
-}
-
-fn bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
-    socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-fn lock(kept: &Mutex<Kept>) -> std::sync::MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -129,7 +129,8 @@ pub struct Ledger {
     /// How often a message, of which bytes had been handed over, went back to be sent again.
     pub resent: u64,
     /// How often a message that a socket had taken whole was proven never to have left this host
-    /// whole, whatever became of it then.
+    /// whole, whatever became of it then. Those that [`Never`](crate::Resend::Never) and
+    /// [`Incomplete`](crate::Resend::Incomplete) let go when they were written are not looked at.
     pub proven_unsent: u64,
     /// Connections established.
     pub epochs: u64,

@@ -36,7 +36,8 @@ pub struct Config {
 
 impl Config {
     /// Runs `handshake` on every new connection, before any queued message is written on it: a
-    /// login, a subscription. It takes the connection and gives it back; bytes that it received
+    /// login, a subscription, the question where the peer stopped
+    /// ([`Handshake::replays`]). It takes the connection and gives it back; bytes that it received
     /// and did not use reach the [`Receiver`](crate::Receiver). An error closes the connection
     /// and counts as a failed attempt; so does taking longer than
     /// [`handshake_timeout`](rebelay_core::Config::handshake_timeout).

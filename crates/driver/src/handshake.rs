@@ -58,7 +58,9 @@ impl Handshake {
     }
 
     /// Sends `message` in the place of the one with this ticket: the same one marked as a
-    /// duplicate, for example.
+    /// duplicate, for example. Ticket, deadline and policy stay. One that is not longer than the
+    /// other always fits; a longer one may not, and a handshake that fails for that will fail on
+    /// the next connection as well.
     ///
     /// # Errors
     /// The message, handed back whole: the other one has its outcome, or this one is empty or

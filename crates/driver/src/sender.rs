@@ -110,9 +110,13 @@ impl Sender {
         self.shared().change(|machine, now| machine.cancel(ticket, now))
     }
 
-    /// The peer has every message up to `through`: those that were written and wait for that
-    /// ([`Resend::Unacked`](rebelay_core::Resend::Unacked)) are released. Naming one that was
-    /// never written, that is proven never to have left, or that is already settled, is harmless.
+    /// The peer has every message up to `through`: those that were written and wait for that, or
+    /// to go out again ([`Resend::Unacked`](rebelay_core::Resend::Unacked)), are released. Naming
+    /// one that was never written, that is proven never to have left, or that is already settled,
+    /// is harmless.
+    ///
+    /// Tickets are numbered from 1 by each `connect`. A peer that counts on where an earlier
+    /// process stopped must be asked for its number first, and its numbers be translated.
     pub fn ack_through(&self, through: Ticket) {
         self.shared().change(|machine, now| machine.ack_through(through, now));
     }

@@ -90,7 +90,8 @@ impl Connection {
     }
 
     /// Puts `message` in the place of the one with this ticket, of which no byte may be out on
-    /// the current epoch: to mark it as one that is sent again, for example.
+    /// the current epoch: to mark it as one that is sent again, for example. One that is not
+    /// longer than the other always fits.
     ///
     /// # Errors
     /// The message, handed back whole: the other one is being written, was, or has its outcome
