@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certainty;
 mod closing;
 mod endings;
 mod evidence;
@@ -63,6 +64,7 @@ macro_rules! tests_on {
                 outages::g04_never_sends_nothing_twice
                 outages::g01_an_epoch_begins_with_a_whole_message
                 outages::g04_a_server_that_is_restarted_gets_the_rest
+                certainty::g03_what_is_said_of_a_message_is_true
                 evidence::g05_the_window_is_trimmed_while_the_connection_lives
                 evidence::g04_after_a_fin_what_was_taken_counts_as_written
                 replaying::g04_a_handshake_releases_and_marks_what_goes_out_again

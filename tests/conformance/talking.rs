@@ -231,6 +231,6 @@ pub(crate) async fn explain_says_what_goes_on<R: Runtime>() {
     let refused = |event: &Event| matches!(event, Event::AttemptFailed { .. });
     event(&mut sender.events(), refused).await;
     let explained = sender.explain();
-    assert!(explained.contains("1 messages (5 bytes) have no outcome yet"), "{explained}");
+    assert!(explained.contains("Without an outcome: 1 message of 5 bytes."), "{explained}");
     assert!(explained.contains("Last error, "), "{explained}");
 }

@@ -122,7 +122,8 @@ pub enum Resend {
     Incomplete,
     /// Those too that the socket took whole, of which the operating system proves that their last
     /// byte never left this host: at most once. A message stays in the outbox, and counts against
-    /// its bounds, until it is known to have been transmitted. Where there is no such
+    /// its bounds, until it is known to have been transmitted. After the peer's FIN the verdict is
+    /// awaited for [`read_out_timeout`](Config::read_out_timeout). Where there is no such
     /// [`Evidence`](crate::Evidence) this is [`Incomplete`](Self::Incomplete): on other systems
     /// than Linux, on streams that are not TCP sockets, and when a connection is left that could
     /// still transmit (a stall, a reconnect that was asked for, closing).

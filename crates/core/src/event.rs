@@ -114,7 +114,7 @@ pub enum Event {
         /// How many messages, of which bytes had been handed over, go out again.
         resent: u64,
         /// How many messages that the socket had taken whole were proven never to have left this
-        /// host whole.
+        /// host whole; those that were let go when they were written are not looked at.
         proven_unsent: u64,
     },
     /// The deadline of a message passed while it was out on the current epoch. It expires only if

@@ -173,7 +173,8 @@ impl fmt::Display for Ledger {
         write!(
             f,
             "{} admitted = {} pending + {} written + {} acknowledged + {} not sent \
-             + {} not transmitted + {} in doubt + {} dropped; {} resent over {} epochs",
+             + {} not transmitted + {} in doubt + {} dropped; {} resent \
+             ({} proven never to have left) over {} epochs",
             self.admitted,
             self.pending,
             self.written,
@@ -183,6 +184,7 @@ impl fmt::Display for Ledger {
             self.in_doubt,
             self.dropped,
             self.resent,
+            self.proven_unsent,
             self.epochs
         )
     }

@@ -58,13 +58,13 @@ impl Handshake {
     }
 
     /// Sends `message` in the place of the one with this ticket: the same one marked as a
-    /// duplicate, for example. Ticket, deadline and policy stay. One that is not longer than the
-    /// other always fits; a longer one may not, and a handshake that fails for that will fail on
-    /// the next connection as well.
+    /// duplicate, for example. Ticket, deadline and policy stay. What is put in
+    /// may take the outbox to twice `max_queued_bytes`; nothing is admitted until it is below that
+    /// again.
     ///
     /// # Errors
-    /// The message, handed back whole: the other one has its outcome, or this one is empty or
-    /// does not fit into the outbox.
+    /// The message, handed back whole: the other one has its outcome, or this one is empty,
+    /// or does not fit even so.
     pub fn replace(&self, ticket: Ticket, message: impl Into<Bytes>) -> Result<(), SendError> {
         let message = message.into();
         self.shared.change(|machine, _| machine.replace(ticket, message))

@@ -1,6 +1,6 @@
 //! What a connection says of itself in plain words.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt::{self, Write};
 use core::time::Duration;
 
@@ -35,9 +35,13 @@ impl Connection {
         }
         let (messages, bytes) = self.queued();
         if messages > 0 {
-            write!(text, " {messages} messages ({bytes} bytes) have no outcome yet.")?;
+            let s = if messages == 1 { "" } else { "s" };
+            write!(text, " Without an outcome: {messages} message{s} of {bytes} bytes.")?;
         }
-        self.last_error.as_ref().map_or(Ok(()), |last| last.write(text, now))
+        match &self.last_error {
+            Some(last) if self.state != State::Closed => last.write(text, now),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn write_state(&self, text: &mut String, now: Instant) -> fmt::Result {
@@ -79,7 +83,13 @@ impl Connection {
                 )?;
                 self.write_limit(text, now, "closes")
             }
-            State::Closed => write!(text, "Closed for {time}."),
+            State::Closed => {
+                write!(text, "Closed for {time}")?;
+                self.last_error
+                    .as_ref()
+                    .map_or(Ok(()), |last| write!(text, ": {}", last.cause()))?;
+                text.write_str(".")
+            }
             State::Connected => {
                 write!(text, "Connected{to} for {time} (epoch {epoch}).")?;
                 self.write_hindrance(text, now)
@@ -119,15 +129,24 @@ impl Connection {
 impl LastError {
     fn write(&self, text: &mut String, now: Instant) -> fmt::Result {
         let ago = Time(now.saturating_since(self.at));
-        write!(text, " Last error, {ago} ago: {}", self.reason)?;
-        if let Some(errno) = self.reason.errno() {
-            write!(text, " (errno {errno})")?;
-        }
-        match self.epoch {
-            Some(epoch) => write!(text, ", on epoch {epoch}")?,
-            None => write!(text, ", after {} dials", self.attempt)?,
-        }
-        write!(text, "{}.", Address(self.address))
+        write!(text, " Last error, {ago} ago: {}.", self.cause())
+    }
+
+    /// What happened, where, and how often it was tried.
+    fn cause(&self) -> String {
+        let mut text = self.reason.to_string();
+        let errno = self.reason.errno().map(|errno| errno.to_string());
+        // Most operating systems' words have the number in them.
+        let _ = match errno.filter(|errno| !text.contains(errno.as_str())) {
+            Some(errno) => write!(text, " (errno {errno})"),
+            None => Ok(()),
+        };
+        let to = Address(self.address);
+        let _ = match self.epoch {
+            Some(epoch) => write!(text, ", on epoch {epoch}{to}"),
+            None => write!(text, ", at dial {}{to}", self.attempt),
+        };
+        text
     }
 }
 

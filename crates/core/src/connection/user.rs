@@ -90,12 +90,13 @@ impl Connection {
     }
 
     /// Puts `message` in the place of the one with this ticket, of which no byte may be out on
-    /// the current epoch: to mark it as one that is sent again, for example. One that is not
-    /// longer than the other always fits.
+    /// the current epoch: to mark it as one that is sent again, for example. What
+    /// is put in may take the outbox to twice `max_queued_bytes`; nothing is admitted until it is
+    /// below that again.
     ///
     /// # Errors
     /// The message, handed back whole: the other one is being written, was, or has its outcome
-    /// ([`Refusal::Begun`]), or this one is empty or does not fit.
+    /// ([`Refusal::Begun`]), or this one is empty, or does not fit even so.
     pub fn replace(&mut self, ticket: Ticket, message: Bytes) -> Result<(), SendError> {
         let replaced = self.outbox.replace(ticket, &message, &self.config);
         replaced.map_err(|refusal| SendError { message, refusal })

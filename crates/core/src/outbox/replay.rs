@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::error::Refusal;
 use crate::outcome::{Certainty, Ticket};
 
-/// A message that was begun on an earlier epoch and goes out again.
+/// A message that was begun on an earlier epoch and goes out again. Only one that is
+/// [in doubt](Certainty::InDoubt) can be a duplicate; the others were merely tried before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replay {
@@ -66,7 +67,9 @@ impl Outbox {
             len if len > config.max_queued_bytes => {
                 return Err(Refusal::TooLong { limit: config.max_queued_bytes });
             }
-            len if self.log.bytes() - old + len > config.max_queued_bytes => {
+            // Whoever marks all messages of a full outbox must not be refused: nothing would
+            // ever make room.
+            len if self.log.bytes() - old + len > 2 * config.max_queued_bytes => {
                 return Err(Refusal::Full);
             }
             _ => {}
