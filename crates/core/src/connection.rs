@@ -131,15 +131,24 @@ struct Parting {
     evidence: Option<Evidence>,
 }
 
+impl Parting {
+    /// The operating system says this too. What is final stays.
+    fn hear(&mut self, evidence: Option<Evidence>) {
+        if self.evidence.is_none_or(|known| !known.is_final) {
+            self.evidence = evidence.or(self.evidence);
+        }
+    }
+}
+
 /// Why the last attempt failed or the last connection ended.
 #[derive(Debug)]
 struct LastError {
     reason: Reason,
     /// Of the connection that ended; `None`: it was an attempt.
     epoch: Option<Epoch>,
-    /// The dials so far.
+    round: u64,
     attempt: u64,
-    /// Where to, if there was a dial.
+    /// Where to; `None`: it was a lookup.
     address: Option<SocketAddr>,
     at: Instant,
 }
@@ -249,7 +258,7 @@ impl Connection {
     pub fn handle_handshake_failed(&mut self, epoch: Epoch, fault: Fault, now: Instant) {
         self.observe(now);
         if self.state == State::Handshaking && epoch == self.epoch {
-            self.leave_epoch(Reason::Handshake(fault), None);
+            self.leave_epoch(Reason::Handshake(fault));
         }
     }
 
@@ -267,7 +276,7 @@ impl Connection {
             self.fruitless = 0;
             self.ask_for_evidence();
             self.wind_down();
-        } else {
+        } else if self.parting.is_none() {
             let deadline = self.now + self.config.write_stall_timeout;
             self.timers.set_earlier(Timer::Stall, deadline);
         }
@@ -290,14 +299,10 @@ impl Connection {
         now: Instant,
     ) {
         self.observe(now);
-        if self.state == State::Connected && epoch == self.epoch && self.parting.is_none() {
+        let is_news = self.parting.is_none() || self.outbox.is_lent();
+        if self.state == State::Connected && epoch == self.epoch && is_news {
             self.outbox.taken(0, epoch);
-            let reason = Reason::Io(fault);
-            if self.peer_finished {
-                self.leave_epoch(reason, evidence);
-            } else {
-                self.part(reason, evidence);
-            }
+            self.part(Reason::Io(fault), evidence);
         }
     }
 
@@ -305,7 +310,7 @@ impl Connection {
     /// [`Action::Measure`] asked; `None`: it says nothing of such a socket.
     pub fn handle_evidence(&mut self, epoch: Epoch, evidence: Option<Evidence>, now: Instant) {
         self.observe(now);
-        if !self.is_up() || epoch != self.epoch {
+        if !self.is_up() || epoch != self.epoch || !self.outbox.answered() {
             return;
         }
         match evidence {
@@ -315,16 +320,13 @@ impl Connection {
                 self.fruitless = if fruitful { 0 } else { self.fruitless.saturating_add(1) };
             }
         }
-        let is_final = evidence.is_none_or(|evidence| evidence.is_final);
-        if let Some(parting) = &mut self.parting
-            && is_final
-        {
-            parting.evidence = evidence;
+        if let Some(parting) = &mut self.parting {
+            parting.hear(evidence);
         }
         if self.is_settled() {
             self.leave();
         } else {
-            self.ask_later_for_evidence();
+            self.ask_for_evidence();
             self.wind_down();
         }
     }
@@ -357,8 +359,9 @@ impl Connection {
         let is_fin = reason == Reason::PeerClosed;
         self.peer_finished |= is_fin;
         if !is_fin || self.state == State::Draining {
-            let evidence = self.parting.as_ref().and_then(|p| p.evidence).or(evidence);
-            return self.leave_epoch(self.first_reason(reason), evidence);
+            let reason = self.first_reason(reason);
+            self.hear(reason.clone(), evidence);
+            return self.leave_epoch(reason);
         }
         if self.config.peer_fin == PeerFin::KeepWriting && self.parting.is_none() {
             self.inbox.peer_finished(epoch);
@@ -378,11 +381,11 @@ impl Connection {
                     self.orders.abandon(self.dial.attempt());
                     self.attempt_failed(Reason::ConnectTimeout);
                 }
-                Timer::Handshake => self.leave_epoch(Reason::HandshakeTimeout, None),
+                Timer::Handshake => self.leave_epoch(Reason::HandshakeTimeout),
                 Timer::Backoff => self.resolve(),
-                Timer::Stall => self.leave_epoch(Reason::Stalled, None),
+                Timer::Stall => self.leave_epoch(Reason::Stalled),
                 Timer::Settle => self.leave(),
-                Timer::Close => self.finish(Reason::Closed, None),
+                Timer::Close => self.finish(Reason::Closed),
                 Timer::Measure => self.measure(),
                 Timer::Replay => self.let_replays_go(),
                 Timer::Expire => self.expire(),

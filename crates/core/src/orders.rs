@@ -87,6 +87,7 @@ mod tests {
         assert_eq!(orders.pop(), None);
 
         orders.shutdown_write(Epoch(1));
+        orders.measure(Epoch(1));
         orders.close_socket(Epoch(1));
         orders.start(Action::Resolve { round: 2 });
         assert_eq!(orders.pop(), Some(Action::CloseSocket { epoch: Epoch(1) }));

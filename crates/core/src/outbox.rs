@@ -32,6 +32,7 @@ use crate::error::Refusal;
 use crate::log::{Entry, Log};
 use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
 pub(crate) use ending::Ended;
+use evidence::Mark;
 use holes::Holes;
 use replay::Gate;
 pub use replay::Replay;
@@ -65,8 +66,11 @@ struct Aside {
     deadlines: Deadlines,
     holes: Holes,
     gate: Option<Gate>,
-    /// How many bytes sockets had taken when evidence was asked for.
-    mark: u64,
+    /// When evidence was last asked for.
+    mark: Mark,
+    /// The answer is still to come: the mark stays where it is, or what is said of the bytes
+    /// before it would be taken for those after it too.
+    is_asked: bool,
     /// The socket of this epoch gives no evidence.
     is_blind: bool,
 }

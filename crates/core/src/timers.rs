@@ -121,6 +121,26 @@ mod tests {
         timers.set_earlier(Timer::Close, at(40));
         assert_eq!(timers.next(), Some(at(30)));
     }
+
+    #[test]
+    fn what_belongs_to_an_epoch_stops_with_it_and_is_no_limit_of_the_state() {
+        let at = Instant::from_nanos;
+        let mut timers = Timers::default();
+        for (timer, nanos) in
+            [(Timer::Measure, 1), (Timer::Replay, 2), (Timer::Expire, 3), (Timer::Stall, 4)]
+        {
+            timers.set(timer, at(nanos));
+        }
+        assert_eq!(timers.limit(), Some(at(4)));
+        timers.set(Timer::Close, at(5));
+        assert_eq!(timers.limit(), Some(at(4)));
+        timers.stop_step();
+        assert_eq!(timers.limit(), Some(at(5)));
+        assert_eq!(timers.take_due(at(9)), Some(Timer::Expire));
+        assert_eq!(timers.take_due(at(9)), Some(Timer::Close));
+        assert_eq!(timers.take_due(at(9)), None);
+    }
+
     #[test]
     fn the_state_waits_for_one_thing_and_the_end_of_time_for_nothing() {
         let at = Instant::from_nanos;

@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::BytesMut;
-use common::{STATES, Script, addresses, epoch, fault};
+use common::{STATES, Script, addresses, epoch, evidence, fault};
 use rebelay_core::{Epoch, Reason, State};
 
 /// The states in which a report about the current round, attempt or epoch means something.
@@ -16,7 +16,7 @@ struct Report {
 
 const UP: &[State] = &[State::Connected, State::Draining];
 
-const REPORTS: [Report; 11] = [
+const REPORTS: [Report; 12] = [
     Report {
         name: "resolved",
         states: &[State::Resolving],
@@ -71,6 +71,15 @@ const REPORTS: [Report; 11] = [
         name: "write failed",
         states: &[State::Connected],
         make: |s, away| s.conn.handle_write_failed(named(away), fault(), None, s.now),
+    },
+    Report {
+        // Nothing was asked.
+        name: "evidence",
+        states: &[],
+        make: |s, away| {
+            s.conn.handle_evidence(named(away), Some(evidence(1, true)), s.now);
+            s.conn.handle_evidence(named(away), None, s.now);
+        },
     },
     Report {
         name: "received",

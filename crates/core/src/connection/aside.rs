@@ -15,9 +15,10 @@ const MEASURE: (Duration, u8) = (Duration::from_millis(10), 7);
 const TICK: Duration = Duration::from_millis(1);
 
 impl Connection {
-    /// Bytes were taken: asks for evidence at once if the outbox fills, else in a while.
+    /// Asks for evidence, if any is wanted: at once if many bytes were taken since the last time,
+    /// else in a while.
     pub(super) fn ask_for_evidence(&mut self) {
-        if self.outbox.wants_evidence() && self.outbox.is_crowded(&self.config) {
+        if self.outbox.wants_evidence() && self.outbox.has_taken_much(&self.config) {
             self.measure();
         } else {
             self.ask_later_for_evidence();
@@ -25,7 +26,7 @@ impl Connection {
     }
 
     /// Asks for evidence in a while, if any is wanted.
-    pub(super) fn ask_later_for_evidence(&mut self) {
+    fn ask_later_for_evidence(&mut self) {
         if self.outbox.wants_evidence() {
             let (first, doublings) = MEASURE;
             let wait = first * (1 << self.fruitless.min(doublings));
@@ -37,9 +38,8 @@ impl Connection {
 
     /// Asks for evidence.
     pub(super) fn measure(&mut self) {
-        if self.is_up() && self.outbox.wants_evidence() {
-            self.timers.stop(Timer::Measure);
-            self.outbox.mark();
+        self.timers.stop(Timer::Measure);
+        if self.is_up() && self.outbox.wants_evidence() && self.outbox.ask() {
             self.orders.measure(self.epoch);
         }
     }

@@ -141,11 +141,15 @@ impl LastError {
             Some(errno) => write!(text, " (errno {errno})"),
             None => Ok(()),
         };
-        let to = Address(self.address);
-        let _ = match self.epoch {
-            Some(epoch) => write!(text, ", on epoch {epoch}{to}"),
-            None => write!(text, ", at dial {}{to}", self.attempt),
+        if self.reason == Reason::Closed {
+            return text;
+        }
+        let _ = match (self.epoch, self.address) {
+            (Some(epoch), _) => write!(text, ", on epoch {epoch}"),
+            (None, Some(_)) => write!(text, ", at attempt {}", self.attempt),
+            (None, None) => write!(text, ", in round {}", self.round),
         };
+        let _ = write!(text, "{}", Address(self.address));
         text
     }
 }

@@ -15,17 +15,23 @@ impl Connection {
     /// read and said.
     pub(super) fn part(&mut self, reason: Reason, evidence: Option<Evidence>) {
         self.timers.stop(Timer::Stall);
-        if let Some(parting) = &mut self.parting {
-            parting.evidence = parting.evidence.or(evidence);
-        } else {
-            self.parting = Some(Box::new(Parting { reason, evidence }));
+        if self.parting.is_none() {
             self.timers.set(Timer::Settle, self.now + self.config.read_out_timeout);
+            // However long the peer was stuck, the verdict is to be asked for in that time.
+            self.fruitless = 0;
         }
+        self.hear(reason, evidence);
         if self.is_settled() {
             self.leave();
         } else if self.peer_finished {
             self.measure();
         }
+    }
+
+    /// The connection has ended, and this is said of its bytes then; the first reason stays.
+    pub(super) fn hear(&mut self, reason: Reason, evidence: Option<Evidence>) {
+        let parting = Parting { reason, evidence: None };
+        self.parting.get_or_insert_with(|| Box::new(parting)).hear(evidence);
     }
 
     /// Whether nothing more is to be read or said of the connection that has ended.
@@ -37,8 +43,7 @@ impl Connection {
 
     /// Leaves the connection that has ended.
     pub(super) fn leave(&mut self) {
-        let evidence = self.parting.as_ref().and_then(|parting| parting.evidence);
-        self.leave_epoch(self.first_reason(Reason::Closed), evidence);
+        self.leave_epoch(self.first_reason(Reason::Closed));
     }
 
     /// Why the connection ended first, if `then` is what was heard of it last.
@@ -50,11 +55,11 @@ impl Connection {
     }
 
     /// The established connection has ended and is settled, or is given up, because of `reason`.
-    pub(super) fn leave_epoch(&mut self, reason: Reason, evidence: Option<Evidence>) {
+    pub(super) fn leave_epoch(&mut self, reason: Reason) {
         if self.state == State::Draining || self.ending == Some(Ending::Close) {
-            return self.finish(reason, evidence);
+            return self.finish(reason);
         }
-        self.drop_socket(&reason, evidence, None);
+        self.drop_socket(&reason, None);
         self.back_off(reason);
     }
 
@@ -69,7 +74,7 @@ impl Connection {
             return;
         }
         match self.state {
-            State::Connected if self.peer_finished => self.finish(Reason::PeerClosed, None),
+            State::Connected if self.peer_finished => self.finish(Reason::PeerClosed),
             State::Connected => {
                 self.enter(State::Draining);
                 self.orders.shutdown_write(self.epoch);
@@ -82,15 +87,15 @@ impl Connection {
             | State::Resolving
             | State::Connecting
             | State::Handshaking
-            | State::Backoff => self.finish(Reason::Closed, None),
+            | State::Backoff => self.finish(Reason::Closed),
         }
     }
 
     /// The end: every message gets its outcome, every resource its order to go.
-    pub(super) fn finish(&mut self, reason: Reason, evidence: Option<Evidence>) {
+    pub(super) fn finish(&mut self, reason: Reason) {
         let has_socket = self.is_up() || self.state == State::Handshaking;
         if has_socket {
-            self.drop_socket(&reason, evidence, Some(FailCause::Closed));
+            self.drop_socket(&reason, Some(FailCause::Closed));
         } else {
             let ended = Ended { epoch: self.epoch, untransmitted: 0 };
             self.outbox.fail_all(ended, FailCause::Closed);
@@ -107,16 +112,12 @@ impl Connection {
 
     /// Closes the socket of the current epoch, tells the reader, and takes the outbox back; or
     /// with `fail` settles all of it.
-    fn drop_socket(
-        &mut self,
-        reason: &Reason,
-        evidence: Option<Evidence>,
-        fail: Option<FailCause>,
-    ) {
+    fn drop_socket(&mut self, reason: &Reason, fail: Option<FailCause>) {
         self.note_error(reason);
         self.orders.close_socket(self.epoch);
         self.timers.stop_step();
-        (self.blocked, self.peer_finished, self.parting) = (false, false, None);
+        (self.blocked, self.peer_finished) = (false, false);
+        let evidence = self.parting.take().and_then(|parting| parting.evidence);
         let untransmitted = evidence.filter(|evidence| evidence.is_final).map_or(0, |evidence| {
             // Our FIN may be among what did not leave.
             evidence.untransmitted.saturating_sub(u64::from(self.state == State::Draining))

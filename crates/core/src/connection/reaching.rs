@@ -42,7 +42,7 @@ impl Connection {
         self.enter(State::Backoff);
         self.orders.start_nothing();
         if self.fail_fast && reason != Reason::Reconnect {
-            return self.finish(reason, None);
+            return self.finish(reason);
         }
         let delay = self.backoff.next_delay(&self.config.backoff);
         self.tell(Event::BackingOff { delay });
@@ -64,6 +64,7 @@ impl Connection {
         self.last_error = Some(Box::new(LastError {
             reason: reason.clone(),
             epoch: self.is_up().then_some(self.epoch),
+            round: self.dial.round(),
             attempt: self.dial.attempt(),
             address: self.dial.address(),
             at: self.now,

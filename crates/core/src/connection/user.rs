@@ -123,7 +123,7 @@ impl Connection {
         match self.state {
             State::Idle | State::Backoff => self.resolve(),
             State::Connected | State::Handshaking if self.ending != Some(Ending::Close) => {
-                self.leave_epoch(Reason::Reconnect, None);
+                self.leave_epoch(Reason::Reconnect);
                 if self.state == State::Backoff {
                     self.resolve();
                 }
@@ -181,7 +181,7 @@ impl Connection {
             | State::Resolving
             | State::Connecting
             | State::Handshaking
-            | State::Backoff => self.finish(Reason::Closed, None),
+            | State::Backoff => self.finish(Reason::Closed),
         }
     }
 

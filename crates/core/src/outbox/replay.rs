@@ -108,10 +108,10 @@ impl Outbox {
         allowed.map_or(LEND_LIMIT, |allowed| LEND_LIMIT.min(allowed as usize))
     }
 
-    /// How many bytes may go, if there is a limit.
+    /// How many bytes may go, if there is a limit: if any message is held back still.
     fn allowed(&self, aside: &Aside) -> Option<u64> {
         let gate = aside.gate?;
-        let end = self.log.start(self.log.up_to(gate.open_through));
-        Some(end.saturating_sub(self.taken))
+        let (open, held) = (self.log.up_to(gate.open_through), self.log.up_to(gate.last));
+        (open < held).then(|| self.log.start(open).saturating_sub(self.taken))
     }
 }

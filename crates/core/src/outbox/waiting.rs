@@ -61,6 +61,6 @@ impl Aside {
         self.deadlines.call_again();
         self.holes.clear();
         self.gate = None;
-        self.is_blind = false;
+        (self.is_asked, self.is_blind) = (false, false);
     }
 }

@@ -6,8 +6,10 @@
     reason = "a script that does not fit the machine is a failed test"
 )]
 
+pub(crate) mod message;
 pub(crate) mod model;
 pub(crate) mod ops;
+pub(crate) mod stream;
 pub(crate) mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,8 +18,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rebelay_core::{
-    Action, Certainty, Config, Connection, Epoch, Event, FailCause, Fault, FirstConnect, Instant,
-    Item, Outcome, Reason, SendError, SendOptions, State, Ticket,
+    Action, Certainty, Config, Connection, Epoch, Event, Evidence, FailCause, Fault, FirstConnect,
+    Instant, Item, Outcome, Reason, Resend, SendError, SendOptions, State, Ticket,
 };
 
 /// Every state, in the order of a life.
@@ -58,6 +60,16 @@ impl Script {
         let mut script = Self::new(change);
         let epoch = script.connect();
         assert_eq!(script.items(), [Item::Up { epoch }]);
+        script
+    }
+
+    /// The same, with messages of three bytes that have these policies, all written.
+    pub(crate) fn written_with(policies: &[Resend]) -> Self {
+        let mut script = Self::connected(|config| config.resend = Resend::Untransmitted);
+        for (policy, letter) in policies.iter().zip(["a", "b", "c", "d", "e", "f"]) {
+            script.send_with(&letter.repeat(3), SendOptions::resend(*policy)).unwrap();
+        }
+        script.write_all();
         script
     }
 
@@ -237,6 +249,32 @@ impl Script {
         self.conn.handle_disconnected(self.epoch(), Reason::PeerClosed, None, self.now);
     }
 
+    /// The connection fails; of the bytes that the socket took last, `untransmitted` never left.
+    pub(crate) fn reset(&mut self, untransmitted: u64) {
+        let evidence = Some(evidence(untransmitted, true));
+        self.conn.handle_disconnected(self.epoch(), Reason::Io(fault()), evidence, self.now);
+    }
+
+    /// How often evidence was asked for since the last call that took actions.
+    pub(crate) fn questions(&mut self) -> usize {
+        self.actions().iter().filter(|action| matches!(action, Action::Measure { .. })).count()
+    }
+
+    /// Evidence is reported, of a connection that lives.
+    pub(crate) fn answer(&mut self, untransmitted: u64) {
+        let evidence = Some(evidence(untransmitted, false));
+        self.conn.handle_evidence(self.epoch(), evidence, self.now);
+    }
+
+    /// Waits until evidence is asked for, and answers.
+    pub(crate) fn answer_next(&mut self, untransmitted: u64) {
+        if self.questions() == 0 {
+            self.advance_to_timeout();
+            assert_eq!(self.questions(), 1);
+        }
+        self.answer(untransmitted);
+    }
+
     /// The outcomes that came since the last call.
     pub(crate) fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         self.poll();
@@ -286,12 +324,20 @@ pub(crate) fn epoch(number: usize) -> Epoch {
     epochs[number - 1]
 }
 
+pub(crate) fn evidence(untransmitted: u64, is_final: bool) -> Evidence {
+    Evidence { untransmitted, is_final }
+}
+
 pub(crate) fn written(epoch: Epoch) -> Outcome {
     Outcome::Written { epoch }
 }
 
 pub(crate) fn not_sent(cause: FailCause) -> Outcome {
     Outcome::Failed { certainty: Certainty::NotSent, cause }
+}
+
+pub(crate) fn not_transmitted(cause: FailCause) -> Outcome {
+    Outcome::Failed { certainty: Certainty::NotTransmitted, cause }
 }
 
 pub(crate) fn in_doubt(cause: FailCause) -> Outcome {

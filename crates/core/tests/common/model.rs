@@ -1,54 +1,34 @@
-//! What must become of messages and of received bytes, computed message by message without any
-//! cleverness, to hold the machine against.
+//! What must become of messages, computed message by message without any cleverness, to hold the
+//! machine against.
 
-use std::collections::VecDeque;
+use rebelay_core::{Certainty, Epoch, FailCause, Instant, Ledger, Outcome, Overflow, Resend};
 
-use rebelay_core::{Certainty, Epoch, FailCause, Ledger, Outcome, Overflow, Resend};
-
-/// A message that was admitted.
-#[derive(Clone, Debug)]
-pub(crate) struct Message {
-    pub(crate) body: Vec<u8>,
-    resend: Resend,
-    /// Bytes that the socket of this epoch took, and bytes after those that a writer has.
-    taken: usize,
-    lent: usize,
-    /// A socket may have taken it whole, ever.
-    left_whole: bool,
-    /// Acknowledged while a part of it was on its way again.
-    acked: bool,
-    /// Acknowledged before its writer reported.
-    acked_ahead: bool,
-    pub(crate) outcome: Option<Outcome>,
-    /// The outcome came out.
-    pub(crate) reported: bool,
-}
+use super::message::{Message, Wish, failed};
 
 /// All messages; the first has ticket 1.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) messages: Vec<Message>,
+    /// How many bytes the socket of this epoch took.
+    pub(crate) streamed: usize,
+    /// Of messages that go out again, only those up to the first ticket may; up to the second
+    /// all wait for that.
+    pub(crate) gate: Option<(u64, u64)>,
+    /// The socket of this epoch gives no evidence.
+    blind: bool,
+    resent: u64,
+    proven_unsent: u64,
+    bytes_written: u64,
 }
 
 impl Model {
     /// The body of the message that is admitted next: no two neighbours look the same.
     pub(crate) fn next_body(&self, len: usize) -> Vec<u8> {
-        let number = self.messages.len() + 1;
-        (0..len).map(|at| (number * 89 + at * 7 + at / 256) as u8).collect()
+        body(self.messages.len() + 1, len)
     }
 
-    pub(crate) fn admit(&mut self, body: Vec<u8>, resend: Resend) {
-        self.messages.push(Message {
-            body,
-            resend,
-            taken: 0,
-            lent: 0,
-            left_whole: false,
-            acked: false,
-            acked_ahead: false,
-            outcome: None,
-            reported: false,
-        });
+    pub(crate) fn admit(&mut self, body: Vec<u8>, wish: Wish) {
+        self.messages.push(Message::new(body, wish));
     }
 
     /// What admitting one more message than there is room for does.
@@ -57,24 +37,42 @@ impl Model {
         policy: Overflow,
         room: impl Fn(&Self) -> bool,
         body: Vec<u8>,
-        resend: Resend,
+        wish: Wish,
     ) {
         let dropped = failed(Certainty::NotSent, FailCause::Overflow);
         match policy {
             Overflow::DropNewest => {
-                self.admit(body, resend);
+                self.admit(body, wish);
                 self.messages.last_mut().expect("just admitted").outcome = Some(dropped);
             }
             Overflow::DropOldest => {
                 while !room(self) {
-                    let untouched = |m: &&mut Message| m.taken + m.lent == 0 && !m.left_whole;
+                    let untouched = |m: &&mut Message| m.waits() && m.reached == Certainty::NotSent;
                     let oldest = self.pending_mut().find(untouched);
                     oldest.expect("something can be dropped").outcome = Some(dropped);
                 }
-                self.admit(body, resend);
+                self.admit(body, wish);
             }
             Overflow::Wait | Overflow::Reject => panic!("admitted without room"),
         }
+    }
+
+    /// The message with this ticket, if no byte of it is out and it has no outcome.
+    pub(crate) fn waiting(&mut self, ticket: u64) -> Option<&mut Message> {
+        let index = usize::try_from(ticket).ok()?.checked_sub(1)?;
+        self.messages.get_mut(index).filter(|m| m.outcome.is_none() && m.waits())
+    }
+
+    pub(crate) fn cancel(&mut self, ticket: u64) -> bool {
+        let waiting = self.waiting(ticket);
+        waiting.map(|m| m.outcome = Some(m.given_up(FailCause::Cancelled))).is_some()
+    }
+
+    /// The messages that go out again: ticket, attempts, certainty, bytes.
+    pub(crate) fn replays(&self) -> Vec<(u64, u32, Certainty, &[u8])> {
+        let numbered = self.messages.iter().zip(1..);
+        let again = numbered.filter(|(m, _)| m.outcome.is_none() && m.waits() && m.attempts > 0);
+        again.map(|(m, ticket)| (ticket, m.attempts, m.reached, &m.body[..])).collect()
     }
 
     pub(crate) fn pending(&self) -> impl Iterator<Item = &Message> {
@@ -95,13 +93,21 @@ impl Model {
         self.messages.iter().filter(settled).count()
     }
 
-    /// The bytes that this epoch's socket is still to get, whole messages in order.
+    /// The bytes that this epoch's socket may get, whole messages in order.
     pub(crate) fn unwritten(&self) -> Vec<u8> {
-        self.pending().flat_map(|message| &message.body[message.taken..]).copied().collect()
+        let pending = || self.messages.iter().zip(1..).filter(|(m, _)| m.outcome.is_none());
+        let held = |(open, last)| pending().any(|(_, ticket)| ticket > open && ticket <= last);
+        let open = self.gate.filter(|gate| held(*gate)).map_or(u64::MAX, |(open, _)| open);
+        let free = pending().filter(|(_, ticket)| *ticket <= open);
+        free.flat_map(|(message, _)| &message.body[message.taken..]).copied().collect()
     }
 
     pub(crate) fn is_lent(&self) -> bool {
         self.pending().any(|message| message.lent > 0)
+    }
+
+    pub(crate) fn lent(&self) -> usize {
+        self.pending().map(|message| message.lent).sum()
     }
 
     pub(crate) fn lend(&mut self, mut count: usize) {
@@ -113,35 +119,39 @@ impl Model {
     }
 
     pub(crate) fn took(&mut self, mut count: usize, epoch: Epoch) {
+        let (mut streamed, blind) = (self.streamed, self.blind);
         for message in self.pending_mut() {
             let part = count.min(message.lent);
             count -= part;
             message.taken += part;
-            if message.lent > 0 && message.taken == message.body.len() {
-                let retained = message.resend == Resend::Unacked;
-                let acked = message.acked || retained && message.acked_ahead;
-                message.left_whole = true;
-                message.outcome = match (acked, retained) {
-                    (true, _) => Some(Outcome::Acked),
-                    (false, true) => None,
-                    (false, false) => Some(Outcome::Written { epoch }),
-                };
+            streamed += part;
+            if message.lent > 0 && message.is_whole() {
+                message.last_byte = Some(streamed - 1);
+                let acked = message.acked || message.retains() && message.acked_ahead;
+                let blindly = blind && message.wish.resend == Resend::Untransmitted;
+                if acked {
+                    message.outcome = Some(Outcome::Acked);
+                } else if blindly || !message.retains() {
+                    message.outcome = Some(Outcome::Written { epoch });
+                }
             }
             (message.lent, message.acked_ahead) = (0, false);
         }
+        self.bytes_written += (streamed - self.streamed) as u64;
+        self.streamed = streamed;
     }
 
     pub(crate) fn ack(&mut self, through: u64) {
         let any_lent = self.is_lent();
         let count = usize::try_from(through).unwrap_or(usize::MAX).min(self.messages.len());
         for message in &mut self.messages[..count] {
-            let whole = message.taken == message.body.len();
-            let under_way = message.taken + message.lent > 0 && !whole;
+            let may_be_there = message.is_whole() || message.reached == Certainty::InDoubt;
+            let under_way = !message.waits() && !message.is_whole();
             if message.outcome.is_some() {
                 continue;
-            } else if message.left_whole && !under_way {
+            } else if may_be_there && !under_way {
                 message.outcome = Some(Outcome::Acked);
-            } else if message.left_whole {
+            } else if may_be_there {
                 message.acked = true;
             } else if any_lent {
                 message.acked_ahead = true;
@@ -149,41 +159,162 @@ impl Model {
         }
     }
 
-    /// The connection ended; messages may go out on another.
-    pub(crate) fn rewind(&mut self) {
-        self.end_epoch(FailCause::Disconnected, |resend, reach, len| match resend {
-            Resend::Never => reach == 0,
-            Resend::Incomplete | Resend::Untransmitted => reach < len,
-            Resend::Unacked => true,
+    /// Whether evidence could let a message go.
+    pub(crate) fn wants_evidence(&self) -> bool {
+        let unproven = |m: &Message| m.is_whole() && m.wish.resend == Resend::Untransmitted;
+        !self.blind && self.pending().any(unproven)
+    }
+
+    /// Of the bytes that the socket took last, `count` may not have been transmitted.
+    pub(crate) fn transmitted(&mut self, count: u64, epoch: Epoch) {
+        let streamed = self.streamed;
+        for message in self.pending_mut() {
+            let waits = message.wish.resend == Resend::Untransmitted;
+            if waits && message.last_byte.is_some_and(|at| (streamed - at) as u64 > count) {
+                message.outcome = Some(Outcome::Written { epoch });
+                assert!(message.transmitted || message.lied_about, "kept until it has left");
+            }
+        }
+    }
+
+    pub(crate) fn go_blind(&mut self, epoch: Epoch) {
+        for message in self.pending_mut() {
+            if message.is_whole() && message.wish.resend == Resend::Untransmitted {
+                message.outcome = Some(Outcome::Written { epoch });
+            }
+        }
+        self.blind = true;
+    }
+
+    /// The kernel has given the first `sent` bytes of this epoch's stream to the network. What a
+    /// writer has follows those that the socket is known to have taken.
+    pub(crate) fn kernel_sent(&mut self, sent: usize) {
+        let mut end = self.streamed;
+        for message in self.pending_mut() {
+            end += message.lent;
+            let is_last_out =
+                message.lent > 0 && message.taken + message.lent == message.body.len();
+            message.transmitted |=
+                is_last_out && end <= sent || message.last_byte.is_some_and(|last| last < sent);
+        }
+    }
+
+    /// A lie was told about the bytes of this epoch.
+    pub(crate) fn lie(&mut self) {
+        self.pending_mut().filter(|m| !m.waits()).for_each(|m| m.lied_about = true);
+    }
+
+    /// The deadlines up to `now` are called. Whether any message expired.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for message in self.pending_mut().filter(|m| m.is_due(now)) {
+            message.called = true;
+            if message.waits() {
+                message.outcome = Some(message.given_up(FailCause::Expired));
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Time comes to `now`, and perhaps to something that ends messages too.
+    pub(crate) fn note_due(&mut self, now: Instant) {
+        for message in self.pending_mut() {
+            message.or_expired = message.is_due(now) && message.waits();
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.pending().filter(|m| !m.called).filter_map(|m| m.wish.deadline).min()
+    }
+
+    /// The next `count` messages may go. Whether any still waits for that.
+    pub(crate) fn let_go(&mut self, count: usize) -> bool {
+        let Some((open, last)) = self.gate else { return false };
+        let pending = self.messages.iter().zip(1..).filter(|(m, _)| m.outcome.is_none());
+        let next = pending.map(|(_, ticket)| ticket).filter(|ticket| *ticket > open);
+        let open = next.take(count).nth(count - 1).unwrap_or(last);
+        self.gate = (open < last).then_some((open, last));
+        self.gate.is_some()
+    }
+
+    /// The connection ended; messages may go out on another. Of the bytes that its socket took
+    /// last, `proof` never left. How many messages are sent again, and how many are proven.
+    pub(crate) fn rewind(&mut self, proof: u64, epoch: Epoch, max_attempts: u32) -> (u64, u64) {
+        let affected = self.end_epoch(proof, epoch, |message, proven, reach| {
+            let whole = reach == message.body.len();
+            let goes_back = match message.wish.resend {
+                Resend::Never => reach == 0,
+                Resend::Incomplete => !whole,
+                Resend::Untransmitted => !whole || proven,
+                Resend::Unacked => true,
+            };
+            if message.wish.pinned || !goes_back {
+                Some(FailCause::Disconnected)
+            } else {
+                (reach > 0 && message.attempts >= max_attempts).then_some(FailCause::Attempts)
+            }
         });
+        self.resent += affected.0;
+        affected
     }
 
     /// There will be no other connection.
-    pub(crate) fn finish(&mut self) {
-        self.end_epoch(FailCause::Closed, |_, _, _| false);
+    pub(crate) fn finish(&mut self, proof: u64, epoch: Option<Epoch>) -> (u64, u64) {
+        match epoch {
+            Some(epoch) => self.end_epoch(proof, epoch, |_, _, _| Some(FailCause::Closed)),
+            None => {
+                let waiting = self.pending_mut();
+                waiting.for_each(|m| m.outcome = Some(m.given_up(FailCause::Closed)));
+                (0, 0)
+            }
+        }
     }
 
     /// What was not begun is given up; the rest may still be finished, and acknowledged.
     pub(crate) fn close(&mut self) {
-        for message in self.pending_mut() {
-            if message.taken + message.lent == 0 {
-                message.outcome = Some(message.given_up(FailCause::Closed));
-            }
+        for message in self.pending_mut().filter(|m| m.waits()) {
+            message.outcome = Some(message.given_up(FailCause::Closed));
         }
     }
 
-    fn end_epoch(&mut self, cause: FailCause, goes_back: impl Fn(Resend, usize, usize) -> bool) {
+    fn end_epoch(
+        &mut self,
+        proof: u64,
+        epoch: Epoch,
+        gives_up: impl Fn(&Message, bool, usize) -> Option<FailCause>,
+    ) -> (u64, u64) {
+        let proof = if self.is_lent() { 0 } else { proof };
+        let streamed = self.streamed;
+        let (mut again, mut proven_unsent) = (0, 0);
         for message in self.pending_mut() {
-            let (reach, len) = (message.taken + message.lent, message.body.len());
-            if reach == len {
-                message.left_whole = true;
-                message.acked |= message.acked_ahead && message.resend == Resend::Unacked;
+            let reach = message.taken + message.lent;
+            let proven = message.last_byte.is_some_and(|last| (streamed - last) as u64 <= proof);
+            if proven {
+                message.reached = message.reached.max(Certainty::NotTransmitted);
+                proven_unsent += 1;
+            } else if reach == message.body.len() {
+                message.reached = Certainty::InDoubt;
+                message.acked |= message.acked_ahead && message.retains();
             }
-            if message.acked || !goes_back(message.resend, reach, len) {
-                message.outcome = Some(message.given_up(cause));
+            assert!(message.is_truth(), "{:?} of what has left", message.reached);
+            message.attempts += u32::from(reach > 0);
+            let written = message.is_whole() && !proven;
+            let is_kept_for_proof = message.wish.resend == Resend::Untransmitted;
+            match gives_up(message, proven, reach) {
+                _ if message.acked => message.outcome = Some(Outcome::Acked),
+                None => again += u64::from(reach > 0),
+                Some(_) if written && is_kept_for_proof => {
+                    message.outcome = Some(Outcome::Written { epoch });
+                }
+                Some(cause) => message.outcome = Some(message.given_up(cause)),
             }
-            (message.taken, message.lent, message.acked_ahead) = (0, 0, false);
+            (message.taken, message.lent, message.last_byte) = (0, 0, None);
+            (message.acked_ahead, message.called) = (false, false);
         }
+        self.proven_unsent += proven_unsent;
+        (self.streamed, self.blind, self.gate) = (0, false, None);
+        (again, proven_unsent)
     }
 
     /// The last ticket up to which everything was written or settled.
@@ -193,77 +324,29 @@ impl Model {
     }
 
     pub(crate) fn check_ledger(&self, ledger: Ledger) {
-        let count = |wanted: fn(&Outcome) -> bool| {
-            self.messages.iter().filter(|m| m.outcome.as_ref().is_some_and(wanted)).count() as u64
+        let count = |wanted: &dyn Fn(Outcome) -> bool| {
+            self.messages.iter().filter(|m| m.outcome.is_some_and(wanted)).count() as u64
+        };
+        let dropped = failed(Certainty::NotSent, FailCause::Overflow);
+        let is_certain = |outcome: Outcome, wanted: Certainty| {
+            outcome != dropped
+                && matches!(outcome, Outcome::Failed { certainty, .. } if certainty == wanted)
         };
         assert!(ledger.adds_up(), "{ledger}");
         assert_eq!(ledger.admitted, self.messages.len() as u64);
         assert_eq!(ledger.pending, self.queued().0 as u64);
-        assert_eq!(ledger.written, count(|o| matches!(o, Outcome::Written { .. })));
-        assert_eq!(ledger.acked, count(|o| *o == Outcome::Acked));
-        let dropped = failed(Certainty::NotSent, FailCause::Overflow);
-        assert_eq!(
-            ledger.dropped,
-            self.messages.iter().filter(|m| m.outcome == Some(dropped)).count() as u64
-        );
-        let in_doubt =
-            |o: &Outcome| matches!(o, Outcome::Failed { certainty: Certainty::InDoubt, .. });
-        assert_eq!(ledger.in_doubt, count(in_doubt));
+        assert_eq!(ledger.written, count(&|o| matches!(o, Outcome::Written { .. })));
+        assert_eq!(ledger.acked, count(&|o| o == Outcome::Acked));
+        assert_eq!(ledger.dropped, count(&|o| o == dropped));
+        assert_eq!(ledger.not_sent, count(&|o| is_certain(o, Certainty::NotSent)));
+        assert_eq!(ledger.not_transmitted, count(&|o| is_certain(o, Certainty::NotTransmitted)));
+        assert_eq!(ledger.in_doubt, count(&|o| is_certain(o, Certainty::InDoubt)));
+        assert_eq!((ledger.resent, ledger.proven_unsent), (self.resent, self.proven_unsent));
+        assert_eq!(ledger.bytes_written, self.bytes_written);
     }
 }
 
-impl Message {
-    fn given_up(&self, cause: FailCause) -> Outcome {
-        match (self.acked, self.left_whole) {
-            (true, _) => Outcome::Acked,
-            (false, true) => failed(Certainty::InDoubt, cause),
-            (false, false) => failed(Certainty::NotSent, cause),
-        }
-    }
-}
-
-fn failed(certainty: Certainty, cause: FailCause) -> Outcome {
-    Outcome::Failed { certainty, cause }
-}
-
-/// What the reader must get, in order.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stream {
-    pub(crate) expected: VecDeque<Mark>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Mark {
-    Up(Epoch),
-    Bytes(Vec<u8>),
-    Down(Epoch),
-}
-
-impl Stream {
-    /// Bytes that wait.
-    pub(crate) fn held(&self) -> usize {
-        let len = |mark: &Mark| if let Mark::Bytes(bytes) = mark { bytes.len() } else { 0 };
-        self.expected.iter().map(len).sum()
-    }
-
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if let Some(Mark::Bytes(last)) = self.expected.back_mut() {
-            last.extend_from_slice(bytes);
-        } else if !bytes.is_empty() {
-            self.expected.push_back(Mark::Bytes(bytes.to_vec()));
-        }
-    }
-
-    /// The next `count` bytes, all of one epoch.
-    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
-        let Some(Mark::Bytes(bytes)) = self.expected.front_mut() else {
-            panic!("data where {:?} was to come", self.expected.front())
-        };
-        let rest = bytes.split_off(count.min(bytes.len()));
-        let taken = std::mem::replace(bytes, rest);
-        if bytes.is_empty() {
-            self.expected.pop_front();
-        }
-        taken
-    }
+/// The body that message `number` has, of `len` bytes.
+pub(crate) fn body(number: usize, len: usize) -> Vec<u8> {
+    (0..len).map(|at| (number * 89 + at * 7 + at / 256) as u8).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rebelay_core::{Config, FirstConnect, Jitter, Overflow, Resend};
+use rebelay_core::{Config, FirstConnect, Jitter, Overflow, PeerFin, Resend};
 
 /// Which epoch, round or attempt a report names.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub(crate) enum Which {
     Future(u8),
 }
 
+/// What is said of the bytes that a socket took.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// There are no counters.
+    Nothing,
+    /// What the kernel of the test did: it gave this share (of 255) of what it had to the network,
+    /// having taken this share of what is out with a writer. `over`: it will do nothing more.
+    Truth { sent: u8, ahead: u8, over: bool },
+    /// Anything.
+    Lie { untransmitted: u64, is_final: bool },
+}
+
 /// One call of one public method. Lengths and times are meant to be absurd at times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -25,6 +37,17 @@ pub(crate) enum Op {
     Send {
         len: u16,
         resend: Option<Resend>,
+        expires_after: Option<Duration>,
+        epoch: Option<Which>,
+    },
+    /// Cancels the message this many before the last admitted; one beyond it if negative.
+    Cancel {
+        back: i8,
+    },
+    /// Replaces the message this many before the last admitted; one beyond it if negative.
+    Replace {
+        back: i8,
+        len: u16,
     },
     /// Acknowledges up to `back` messages before the last admitted; beyond it if negative.
     Ack {
@@ -43,6 +66,16 @@ pub(crate) enum Op {
     },
     WriteFailed {
         epoch: Which,
+        claim: Claim,
+    },
+    /// The driver reads the counters that it was asked for, and is slow to say what they are.
+    Read {
+        claim: Claim,
+    },
+    /// What it read, or reads, is reported.
+    Answer {
+        epoch: Which,
+        claim: Claim,
     },
     /// Lends memory to a reader.
     Receive,
@@ -59,6 +92,7 @@ pub(crate) enum Op {
     Disconnected {
         epoch: Which,
         fin: bool,
+        claim: Claim,
     },
     Resolved {
         round: Which,
@@ -94,6 +128,7 @@ pub(crate) enum Op {
     Drain {
         after: Duration,
     },
+    HalfClose,
     Close,
     /// Items, outcomes and events are taken, this many of each at most.
     Take {
@@ -114,9 +149,24 @@ pub(crate) struct Setup {
     pub(crate) events: usize,
     pub(crate) handshake: bool,
     pub(crate) jitter: Jitter,
+    pub(crate) peer_fin: PeerFin,
+    pub(crate) max_attempts: u32,
+    /// `max_resent_per_second`: 1, 50, 5,000 or `u32::MAX`.
+    pub(crate) rate: u32,
+    pub(crate) stall: Duration,
 }
 
 impl Setup {
+    /// How many messages that go out again may go at once, and how long the next then wait.
+    pub(crate) fn pace(&self) -> (usize, Duration) {
+        match self.rate {
+            1 => (1, Duration::from_secs(1)),
+            50 => (1, Duration::from_millis(20)),
+            5_000 => (5, Duration::from_millis(1)),
+            other => panic!("{other} is not among the rates"),
+        }
+    }
+
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::default();
         config.first_connect = self.first_connect;
@@ -128,6 +178,10 @@ impl Setup {
         config.max_events = self.events;
         config.handshake = self.handshake;
         config.backoff.jitter = self.jitter;
+        config.peer_fin = self.peer_fin;
+        config.max_attempts = self.max_attempts;
+        config.max_resent_per_second = self.rate;
+        config.write_stall_timeout = self.stall;
         config
     }
 }

@@ -1,20 +1,23 @@
 //! A connection beside its model: applies one [`Op`] after the other and checks, after each,
 //! all that is promised of it.
 
+mod calls;
 mod checks;
+mod kernel;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use kernel::Kernel;
 use rebelay_core::{
-    Action, Connection, Epoch, Event, Instant, Item, Overflow, Reason, Refusal, Resend,
-    SendOptions, Settled, State, Ticket,
+    Action, Connection, Epoch, Event, Evidence, Instant, Item, Refusal, Settled, State, Ticket,
 };
 
-use super::model::{Mark, Model, Stream};
+use super::epoch as epoch_of;
+use super::model::Model;
 use super::ops::{Op, Setup, Which};
-use super::{addresses, epoch as epoch_of, fault};
+use super::stream::{Mark, Stream};
 
 /// All that one op can make come out.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,8 +53,22 @@ pub(crate) struct World {
     /// Bytes that came without lent memory: the inbox could not bound them.
     leftovers: usize,
     blocked: bool,
-    write_failed: bool,
+    kernel: Kernel,
+    /// How much the socket had taken when evidence was asked for that is still to come.
+    asked: Option<usize>,
+    /// What the driver read of the counters and has not said yet.
+    read: Option<Option<Evidence>>,
+    /// The peer sent its FIN on this epoch.
+    peer_finished: bool,
+    /// This epoch has ended and is not settled yet.
+    parting: bool,
+    /// What is proven of this epoch: how many bytes never left.
+    proof: Option<u64>,
+    /// When more of what goes out again may go.
+    next_go: Option<Instant>,
     closing: bool,
+    /// Half-closing came first, and nothing that has a deadline after it.
+    patient: bool,
 }
 
 impl World {
@@ -73,8 +90,15 @@ impl World {
             readers: vec![],
             leftovers: 0,
             blocked: false,
-            write_failed: false,
+            kernel: Kernel::default(),
+            asked: None,
+            read: None,
+            peer_finished: false,
+            parting: false,
+            proof: None,
+            next_go: None,
             closing: false,
+            patient: false,
         };
         world.take_actions();
         world.take_events();
@@ -102,28 +126,47 @@ impl World {
     }
 
     pub(crate) fn apply(&mut self, op: &Op) {
-        let (before, since) = (self.conn.state(), self.conn.since());
-        let was_up = is_up(before);
-        self.call(op);
-        self.take_actions();
-        let waited = self.take_events();
-
-        let after = self.conn.state();
-        if was_up && !is_up(after) {
-            // A connection that is given up for good tells no wait.
-            if waited {
-                self.model.rewind();
+        let to = if let Op::Advance { time } = *op {
+            self.now + time
+        } else if let Op::Timeout { at } = *op {
+            Instant::from_nanos(at)
+        } else if *op == Op::AdvanceToTimeout {
+            self.conn.poll_timeout().unwrap_or(self.now)
+        } else {
+            return self.step(op);
+        };
+        // What waits for its turn goes one at a time, so that it is clear what came first.
+        while let Some(go) = self.next_go {
+            let next = self.model.next_deadline().map_or(go, |deadline| deadline.min(go));
+            if next >= to {
+                break;
             }
-            self.mark(Mark::Down(self.current()));
+            self.step(&Op::Timeout { at: next.as_nanos() });
+        }
+        self.step(&Op::Timeout { at: to.as_nanos() });
+    }
+
+    fn step(&mut self, op: &Op) {
+        let (before, since) = (self.conn.state(), self.conn.since());
+        self.call(op);
+        let after = self.conn.state();
+        let told = self.take_events();
+        if has_socket(before) && !has_socket(after) {
+            self.end_epoch(before, &told);
+        }
+        if told.waits {
+            self.model.expire(self.now);
         }
         if after == State::Closed {
-            self.model.finish();
+            self.model.finish(0, self.conn.epoch());
         }
+        if matches!(op, Op::Timeout { .. }) {
+            self.pass_time(after);
+        }
+        self.take_actions();
         if !is_up(before) && is_up(after) {
             self.mark(Mark::Up(self.current()));
-        }
-        if !is_up(after) {
-            (self.blocked, self.write_failed) = (false, false);
+            self.hold_back();
         }
         let by_hand = matches!(op, Op::ReconnectNow | Op::Progress { .. });
         if before == State::Backoff && after == State::Resolving && !by_hand {
@@ -133,243 +176,59 @@ impl World {
         self.check();
     }
 
-    fn call(&mut self, op: &Op) {
-        let now = self.now;
-        let state = self.conn.state();
-        match *op {
-            Op::Progress { addresses } => self.progress(addresses),
-            Op::Send { len, resend } => self.send(usize::from(len), resend),
-            Op::Ack { back } => {
-                let last = self.model.messages.len() as u64;
-                let through = last.saturating_add_signed(-i64::from(back));
-                self.conn.ack_through(Ticket::from_number(through), now);
-                self.model.ack(through);
-                let nothing = !self.model.is_lent() && self.model.unwritten().is_empty();
-                self.blocked &= !nothing;
-            }
-            Op::Transmit { slices } => self.transmit(usize::from(slices)),
-            Op::Transmitted { epoch, count } => {
-                let fresh = state == State::Connected && self.model.is_lent();
-                self.report(epoch, fresh, |conn, epoch| {
-                    conn.handle_transmitted(epoch, count, now);
-                });
-                if fresh && epoch == Which::Current {
-                    self.model.took(count, self.current());
-                    self.blocked = count == 0;
-                }
-            }
-            Op::Writable { epoch } => {
-                self.report(epoch, self.blocked, Connection::handle_writable);
-                self.blocked &= epoch != Which::Current;
-            }
-            Op::WriteFailed { epoch } => {
-                let fresh = state == State::Connected && !self.write_failed;
-                self.report(epoch, fresh, |conn, epoch| {
-                    conn.handle_write_failed(epoch, fault(), None, now);
-                });
-                if fresh && epoch == Which::Current {
-                    self.model.took(0, self.current());
-                    self.write_failed = true;
-                }
-            }
-            Op::Receive => self.lend_to_reader(),
-            Op::Received { epoch, fill } => self.give_back(epoch, usize::from(fill)),
-            Op::Leftover { epoch, len } => self.leftover(epoch, usize::from(len)),
-            Op::Disconnected { epoch, fin } => {
-                let reason = if fin { Reason::PeerClosed } else { Reason::Io(fault()) };
-                self.report(epoch, is_up(state), |conn, epoch| {
-                    conn.handle_disconnected(epoch, reason, None, now);
-                });
-            }
-            Op::Resolved { round, addresses: count } => {
-                let number = apart(self.round, round);
-                self.check_stale(state != State::Resolving || number != self.round, |conn| {
-                    conn.handle_resolved(number, &addresses(u16::from(count)), now);
-                });
-            }
-            Op::ResolveFailed { round } => {
-                let number = apart(self.round, round);
-                self.check_stale(state != State::Resolving || number != self.round, |conn| {
-                    conn.handle_resolve_failed(number, fault(), now);
-                });
-            }
-            Op::Connected { attempt } => self.connected(apart(self.attempt, attempt)),
-            Op::ConnectFailed { attempt } => {
-                let number = apart(self.attempt, attempt);
-                let stale = state != State::Connecting || number != self.attempt;
-                if !stale {
-                    self.dialling = None;
-                }
-                self.check_stale(stale, |conn| conn.handle_connect_failed(number, fault(), now));
-            }
-            Op::Handshaken { epoch } => {
-                self.report(epoch, state == State::Handshaking, |conn, epoch| {
-                    conn.handle_handshaken(epoch, now);
-                });
-            }
-            Op::HandshakeFailed { epoch } => {
-                self.report(epoch, state == State::Handshaking, |conn, epoch| {
-                    conn.handle_handshake_failed(epoch, fault(), now);
-                });
-            }
-            Op::Advance { time } => self.timeout(now + time),
-            Op::AdvanceToTimeout => self.timeout(self.conn.poll_timeout().unwrap_or(now)),
-            Op::Timeout { at } => self.timeout(Instant::from_nanos(at)),
-            Op::ReconnectNow => self.conn.reconnect_now(now),
-            Op::Discard => {
-                self.conn.discard_received();
-                self.discarded = true;
-                self.stream.expected.clear();
-            }
-            Op::Drain { after } => {
-                self.closing = true;
-                self.conn.drain(now + after, now);
-            }
-            Op::Close => {
-                self.closing = true;
-                self.conn.close(now);
-                if state == State::Connected {
-                    self.model.close();
-                }
-            }
-            Op::Take { count } => {
-                self.take_items(usize::from(count));
-                self.take_outcomes(usize::from(count));
-            }
-        }
-    }
-
-    fn progress(&mut self, count: u8) {
-        match self.conn.state() {
-            State::Idle | State::Backoff => self.conn.reconnect_now(self.now),
-            State::Resolving => {
-                let found = addresses(u16::from(count) + 1);
-                self.conn.handle_resolved(self.round, &found, self.now);
-            }
-            State::Connecting => self.connected(self.attempt),
-            State::Handshaking => self.conn.handle_handshaken(self.current(), self.now),
-            State::Connected => self.transmit(64),
-            State::Draining | State::Closed => {}
-        }
-    }
-
-    fn connected(&mut self, attempt: u64) {
-        let fresh = self.conn.state() == State::Connecting && attempt == self.attempt;
-        let mut epoch = None;
-        let now = self.now;
-        self.check_stale(!fresh, |conn| epoch = conn.handle_connected(attempt, now));
-        assert_eq!(epoch.is_some(), fresh);
-        if let Some(epoch) = epoch {
-            self.dialling = None;
-            assert!(self.sockets.insert(epoch), "{epoch} came twice");
-        }
-    }
-
-    fn send(&mut self, len: usize, resend: Option<Resend>) {
-        let body = self.model.next_body(len);
-        let mut options = SendOptions::default();
-        options.resend = resend;
-        let over = self.closing || self.conn.state() == State::Closed;
-        let sent = self.conn.send(Bytes::from(body.clone()), options, self.now);
-        let (messages, bytes) = (self.setup.messages, self.setup.bytes);
-        let room = |model: &Model| {
-            let queued = model.queued();
-            queued.0 < messages && queued.1 + len <= bytes
+    /// The socket of the current epoch is gone.
+    fn end_epoch(&mut self, before: State, told: &Told) {
+        let epoch = self.current();
+        self.kernel.end(&mut self.model);
+        // Our FIN counts as a byte.
+        let fin = u64::from(before == State::Draining);
+        let proof = self.proof.map_or(0, |untransmitted| untransmitted.saturating_sub(fin));
+        // A connection that is given up for good tells no wait.
+        let affected = if told.waits || told.handshake_was_the_end {
+            self.model.rewind(proof, epoch, self.setup.max_attempts)
+        } else {
+            self.model.finish(proof, Some(epoch))
         };
-        let resend = resend.unwrap_or(self.setup.resend);
-        match &sent {
-            Ok(ticket) => {
-                assert!(!over && len > 0 && len <= bytes);
-                if room(&self.model) {
-                    self.model.admit(body, resend);
-                } else {
-                    self.model.overflow(self.setup.overflow, room, body, resend);
-                }
-                assert_eq!(ticket.number(), self.model.messages.len() as u64);
-            }
-            Err(error) => {
-                assert_eq!(error.message, body, "a refused message comes back whole");
-                let full = !room(&self.model) || self.model.unreported() >= messages;
-                let settles = self.model.unreported() < messages;
-                let drops = self.setup.overflow == Overflow::DropNewest && settles;
-                let expected = match () {
-                    () if over => Refusal::Closed,
-                    () if len == 0 => Refusal::Empty,
-                    () if len > bytes => Refusal::TooLong { limit: bytes },
-                    () => Refusal::Full,
-                };
-                assert_eq!(error.refusal, expected);
-                assert!(expected != Refusal::Full || full && !drops);
-            }
+        if is_up(before) {
+            assert_eq!(told.disconnected, Some(affected));
+            self.mark(Mark::Down(epoch));
         }
-        self.log.push(Output::Sent(sent.map_err(|error| error.refusal)));
+        (self.blocked, self.peer_finished, self.parting) = (false, false, false);
+        (self.asked, self.read, self.proof, self.next_go) = (None, None, None, None);
     }
 
-    fn transmit(&mut self, count: usize) {
-        let may = self.may_transmit();
-        let mut slices = Vec::with_capacity(count);
-        let epoch = self.conn.poll_transmit(&mut slices);
-        let expected = self.model.unwritten();
-        assert_eq!(epoch, (may && slices.capacity() > 0).then(|| self.current()));
-        let lent = slices.concat();
-        assert!(expected.starts_with(&lent), "not the next bytes of whole messages in order");
-        assert_eq!(lent.is_empty(), epoch.is_none());
-        if epoch.is_some() {
-            self.model.lend(lent.len());
+    /// A connection came up: what goes out again waits for its turn.
+    fn hold_back(&mut self) {
+        let last = self.model.replays().last().map(|replay| replay.0);
+        if let Some(last) = last.filter(|_| self.setup.rate < u32::MAX) {
+            self.model.gate = Some((0, last));
+            self.let_go();
         }
-        self.log.push(Output::Lent(slices));
     }
 
-    fn lend_to_reader(&mut self) {
-        let lent = self.conn.poll_receive();
-        let up = is_up(self.conn.state());
-        let busy = up && self.readers.iter().any(|(epoch, _)| *epoch == self.current());
-        if self.stream.held() == 0 && up && !busy {
-            assert!(lent.is_some(), "an empty inbox reads");
+    fn let_go(&mut self) {
+        let (count, wait) = self.setup.pace();
+        let next = self.model.let_go(count).then(|| self.now + wait);
+        self.next_go = next.filter(|at| *at < Instant::from_nanos(u64::MAX));
+    }
+
+    /// Time has passed, whatever else that did.
+    fn pass_time(&mut self, after: State) {
+        if self.next_go.is_some_and(|at| at <= self.now) {
+            self.let_go();
         }
-        let Some((epoch, buffer)) = lent else { return };
-        assert!(up && !busy && epoch == self.current());
-        assert!(buffer.is_empty() && buffer.capacity() > 0);
-        assert!(self.stream.held() + buffer.capacity() <= self.setup.received + self.leftovers);
-        self.log.push(Output::Room(buffer.capacity()));
-        self.readers.push((epoch, buffer));
-    }
-
-    fn give_back(&mut self, which: Which, fill: usize) {
-        let back = match which {
-            Which::Current => 0,
-            Which::Past(back) | Which::Future(back) => usize::from(back),
-        };
-        let Some(index) = self.readers.len().checked_sub(1 + back) else { return };
-        let (epoch, mut buffer) = self.readers.remove(index);
-        let count = buffer.capacity() * fill / 255;
-        buffer.extend((0..count).map(|at| (at * 13 + count) as u8));
-        self.receive(epoch, buffer);
-    }
-
-    fn leftover(&mut self, which: Which, len: usize) {
-        let Some(epoch) = self.epoch(which) else { return };
-        if self.readers.iter().any(|(reading, _)| *reading == epoch) {
-            return;
+        if after != State::Closed && self.model.expire(self.now) {
+            self.nothing_left_to_stall();
         }
-        self.leftovers += len;
-        self.receive(epoch, (0..len).map(|at| at as u8).collect());
     }
 
-    fn receive(&mut self, epoch: Epoch, buffer: BytesMut) {
-        let fresh = is_up(self.conn.state()) && epoch == self.current();
-        if fresh && !self.discarded {
-            self.stream.push(&buffer);
-        }
-        let now = self.now;
-        self.check_stale(!fresh, |conn| conn.handle_received(epoch, buffer, now));
+    fn nothing_left_to_stall(&mut self) {
+        self.blocked &= self.model.is_lent() || !self.model.unwritten().is_empty();
     }
 
-    fn timeout(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-        self.conn.handle_timeout(now);
-        let next = self.conn.poll_timeout();
-        assert!(next.is_none_or(|at| at > self.now), "{next:?} is not after {:?}", self.now);
+    /// The ticket this many before the last one.
+    fn back(&self, back: i8) -> u64 {
+        (self.model.messages.len() as u64).saturating_add_signed(-i64::from(back))
     }
 
     fn current(&self) -> Epoch {
@@ -380,6 +239,21 @@ impl World {
         let number = apart(self.conn.epoch()?.number(), which);
         (1..=64).contains(&number).then(|| epoch_of(number as usize))
     }
+}
+
+/// What the events after one call said.
+#[derive(Debug, Default)]
+struct Told {
+    /// The next round waits.
+    waits: bool,
+    /// A failed handshake was the end of a connection that was to fail fast.
+    handshake_was_the_end: bool,
+    /// Messages that are sent again, and that are proven unsent.
+    disconnected: Option<(u64, u64)>,
+}
+
+fn has_socket(state: State) -> bool {
+    is_up(state) || state == State::Handshaking
 }
 
 fn is_up(state: State) -> bool {

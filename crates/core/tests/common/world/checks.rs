@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use rebelay_core::{Action, Connection, Epoch, Event, Instant, Item, State};
+use rebelay_core::{
+    Action, Certainty, Connection, Epoch, Event, Instant, Item, Outcome, Reason, State,
+};
 
-use super::super::model::Mark;
 use super::super::ops::Which;
-use super::{Output, World};
+use super::super::stream::Mark;
+use super::{Output, Told, World};
 
 impl World {
     pub(super) fn check(&mut self) {
@@ -15,7 +17,7 @@ impl World {
         self.log.push(Output::At(state, timeout));
         assert_eq!(self.conn.queued(), self.model.queued());
         assert!(self.conn.queued().0 <= self.setup.messages);
-        assert!(self.conn.queued().1 <= self.setup.bytes);
+        assert!(self.conn.queued().1 <= 2 * self.setup.bytes, "what was replaced included");
         self.model.check_ledger(self.conn.ledger());
         assert_eq!(self.conn.written_through().number(), self.model.written_through());
         assert!(self.stream.held() <= self.setup.received + self.leftovers);
@@ -29,11 +31,17 @@ impl World {
 
         let waits = connecting
             || matches!(state, State::Resolving | State::Backoff | State::Handshaking)
-            || state == State::Draining
+            || state == State::Draining && !self.patient
             || self.blocked
-            || self.write_failed;
+            || self.parting
+            || self.model.wants_evidence() && self.asked.is_none();
         let near_the_end = self.now + Duration::from_secs(86_400) == Instant::from_nanos(u64::MAX);
         assert!(timeout.is_some() || !waits || near_the_end, "{state:?} may last for ever");
+        assert!(self.conn.explain(self.now).ends_with('.'));
+        let replays = self.conn.replays();
+        let replays =
+            replays.iter().map(|r| (r.ticket.number(), r.attempts, r.certainty, &r.message[..]));
+        assert!(replays.eq(self.model.replays()), "what goes out again");
         if state == State::Closed {
             assert_eq!(timeout, None);
             assert!(self.conn.poll_receive().is_none());
@@ -43,7 +51,7 @@ impl World {
     pub(super) fn may_transmit(&self) -> bool {
         self.conn.state() == State::Connected
             && !self.blocked
-            && !self.write_failed
+            && !self.parting
             && !self.model.is_lent()
             && !self.model.unwritten().is_empty()
     }
@@ -87,23 +95,36 @@ impl World {
                 assert!(self.sockets.remove(&epoch), "only an open socket is closed");
             } else if let Action::ShutdownWrite { epoch } = action {
                 assert!(self.sockets.contains(&epoch), "only an open socket gets a FIN");
+            } else if let Action::Measure { epoch } = action {
+                assert!(self.sockets.contains(&epoch), "only an open socket is measured");
+                let asked = self.asked.replace(self.model.streamed);
+                assert_eq!(asked, None, "one question at a time");
             } else if let Action::Handshake { epoch } = action {
                 assert!(self.setup.handshake && self.sockets.contains(&epoch));
             }
         }
     }
 
-    /// Whether one of the events says that the next round waits.
-    pub(super) fn take_events(&mut self) -> bool {
-        let mut waited = false;
+    pub(super) fn take_events(&mut self) -> Told {
+        let mut told = Told::default();
         for taken in 0.. {
             let Some(event) = self.conn.poll_event() else { break };
             assert!(taken <= self.setup.events, "events without end");
+            self.log.push(Output::Event(event.clone()));
             assert!(!matches!(event, Event::Lost { .. }), "they are taken after every call");
-            waited |= matches!(event, Event::BackingOff { .. });
-            self.log.push(Output::Event(event));
+            told.waits |= matches!(event, Event::BackingOff { .. });
+            told.handshake_was_the_end |= matches!(
+                event,
+                Event::Closed { reason: Reason::Handshake(_) | Reason::HandshakeTimeout }
+            );
+            if let Event::Disconnected { resent, proven_unsent, .. } = event {
+                told.disconnected = Some((resent, proven_unsent));
+            } else if let Event::DeadlinePassed { ticket } = event {
+                let message = &self.model.messages[ticket.number() as usize - 1];
+                assert!(message.was_due(self.now), "{ticket} is not late");
+            }
         }
-        waited
+        told
     }
 
     pub(super) fn take_items(&mut self, count: usize) {
@@ -117,7 +138,10 @@ impl World {
                 Item::Up { epoch } => {
                     assert_eq!(self.stream.expected.pop_front(), Some(Mark::Up(*epoch)));
                 }
-                Item::PeerFinished { .. } => panic!("nobody keeps writing"),
+                Item::PeerFinished { epoch } => {
+                    let mark = self.stream.expected.pop_front();
+                    assert_eq!(mark, Some(Mark::PeerFinished(*epoch)));
+                }
                 Item::Down { epoch, .. } => {
                     assert_eq!(self.stream.expected.pop_front(), Some(Mark::Down(*epoch)));
                 }
@@ -134,7 +158,13 @@ impl World {
             };
             for number in settled.first.number()..=settled.last.number() {
                 let message = &mut self.model.messages[number as usize - 1];
-                assert_eq!(message.outcome, Some(settled.outcome), "of {number}");
+                let is_expected = message.outcome == Some(settled.outcome)
+                    || message.would_be_expired() == Some(settled.outcome);
+                assert!(is_expected, "{:?} of {number}: {message:?}", settled.outcome);
+                let is_sure = matches!(settled.outcome, Outcome::Failed { certainty, .. }
+                    if certainty < Certainty::InDoubt);
+                let has_left = message.transmitted && !message.lied_about;
+                assert!(!is_sure || !has_left, "{number} has left");
                 assert!(!std::mem::replace(&mut message.reported, true), "{number} came twice");
             }
             self.log.push(Output::Settled(settled));
