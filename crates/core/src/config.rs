@@ -141,7 +141,8 @@ pub enum PeerFin {
     Leave,
     /// The peer reads on: [`Item::PeerFinished`](crate::Item::PeerFinished) tells the reader, and
     /// messages go out on this epoch until a write fails or it is ended from this side. Nothing
-    /// is read any more; so that the connection has died is noticed by the next write.
+    /// is read any more; so that the connection has died is noticed by the next write, or by
+    /// the evidence for messages with [`Resend::Untransmitted`] that are out.
     KeepWriting,
 }
 

@@ -323,7 +323,10 @@ impl Connection {
         if let Some(parting) = &mut self.parting {
             parting.hear(evidence);
         }
-        if self.is_settled() {
+        if evidence.is_some_and(|evidence| evidence.is_final) && self.peer_finished {
+            // Nothing is read any more that would tell.
+            self.part(Reason::PeerClosed, evidence);
+        } else if self.is_settled() {
             self.leave();
         } else {
             self.ask_for_evidence();

@@ -180,6 +180,7 @@ impl<S: Server> Sim<S> {
         let before = self.record.items.len();
         while let Some(settled) = self.connection.poll_outcome() {
             self.digest.note(self.now, &settled);
+            self.audit.settled(&[settled]);
             self.record.settled.push(settled);
         }
         while self.reading
@@ -198,8 +199,7 @@ impl<S: Server> Sim<S> {
     }
 
     fn check(&self) {
-        let ledger = self.connection.ledger();
-        assert!(ledger.adds_up(), "the ledger does not add up: {ledger:?} (seed {})", self.seed);
+        self.audit.balance(&self.connection.ledger());
         let leaks = self.connection.state() == State::Closed && !self.is_unconnected();
         assert!(!leaks, "a closed machine leaves a socket open (seed {})", self.seed);
     }
@@ -224,7 +224,11 @@ impl<S: Server> Sim<S> {
         let mut failure = None;
         if !handshake.unsent.is_empty() {
             match tcp.write(std::slice::from_ref(&handshake.unsent), &mut self.rng) {
-                Ok(count) => handshake.unsent = handshake.unsent.split_off(count),
+                Ok(count) => {
+                    let unsent = std::mem::take(&mut handshake.unsent);
+                    self.record.note_written(number, std::slice::from_ref(&unsent), count);
+                    handshake.unsent = unsent.slice(count..);
+                }
                 Err(fault) => failure = Some(fault),
             }
         }
@@ -272,6 +276,7 @@ impl<S: Server> Sim<S> {
                         // Bytes that move are no spinning: there are only so many.
                         self.restless = 0;
                     }
+                    self.record.note_written(epoch.number(), &slices, count);
                     self.blocked = count == 0;
                     self.digest.note(self.now, &count);
                     self.input(|connection, now| connection.handle_transmitted(epoch, count, now));

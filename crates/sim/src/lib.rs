@@ -28,12 +28,15 @@
 //! # Ok::<(), rebelay_core::ConfigError>(())
 //! ```
 //!
+//! Every simulation keeps an [`Audit`] of its connection, which tests on real sockets can do too.
+//!
 //! What is modelled, for each direction of a connection: a bounded kernel send buffer, so that
 //! writes are short or would block; segments with latency and bandwidth; acknowledgements and a
 //! receive window; a bounded receive buffer; FIN, RST and silence. What had arrived before a RST
 //! can still be read after it. Not modelled: loss and reordering of segments (TCP hides them),
 //! slow start, and the kernel's own timers but for [`Link::keepalive`].
 
+mod audit;
 mod drive;
 mod fate;
 mod network;
@@ -45,6 +48,7 @@ mod server;
 mod sim;
 mod tcp;
 
+pub use audit::{Audit, assert_ledger};
 pub use fate::{Cut, Fate, How, Link, Stall, When};
 pub use network::{Dialled, Hello, Lookup, Network};
 pub use record::{Record, Wire};

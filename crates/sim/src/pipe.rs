@@ -57,6 +57,8 @@ enum Fin {
     Open,
     Wanted,
     Sent,
+    /// It was wanted and never will be sent.
+    Lost,
 }
 
 impl Pipe {
@@ -109,9 +111,9 @@ impl Pipe {
         self.fin != Fin::Open
     }
 
-    /// Whether a FIN waits behind bytes that did not go out.
+    /// Whether a FIN waits behind bytes that did not go out, or did when they were thrown away.
     pub(crate) fn is_fin_waiting(&self) -> bool {
-        self.fin == Fin::Wanted
+        matches!(self.fin, Fin::Wanted | Fin::Lost)
     }
 
     /// Throws away what did not go out.
@@ -122,7 +124,7 @@ impl Pipe {
     /// Throws away what did not go out, and the FIN with it.
     pub(crate) fn abort(&mut self) {
         self.unsent.clear();
-        self.fin = Fin::Sent;
+        self.fin = if self.is_fin_waiting() { Fin::Lost } else { Fin::Sent };
     }
 
     /// The next segment that the window lets go, and when it arrives.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use bytes::Bytes;
 use rebelay_core::{Event, Instant, Item, Outcome, Settled, State, Ticket};
 
 /// All that came out of a machine, in order.
@@ -11,6 +12,8 @@ use rebelay_core::{Event, Instant, Item, Outcome, Settled, State, Ticket};
 pub struct Record {
     /// What the reader took.
     pub items: Vec<Item>,
+    /// What the client's kernel took, a handshake's bytes included, and on which epoch.
+    pub written: Vec<(u64, Bytes)>,
     /// The outcomes of messages.
     pub settled: Vec<Settled>,
     /// The events, and when they were read.
@@ -40,6 +43,25 @@ impl Record {
         }
         received
     }
+
+    /// The bytes that the client's kernel took on epoch `number`.
+    pub fn written(&self, number: u64) -> Vec<u8> {
+        let written = self.written.iter().filter(|(epoch, _)| *epoch == number);
+        let pieces: Vec<&[u8]> = written.map(|(_, bytes)| &bytes[..]).collect();
+        pieces.concat()
+    }
+
+    /// The first `count` bytes of `slices` were taken on epoch `number`.
+    pub(crate) fn note_written(&mut self, number: u64, slices: &[Bytes], count: usize) {
+        let mut left = count;
+        for slice in slices {
+            let len = slice.len().min(left);
+            if len > 0 {
+                self.written.push((number, slice.slice(..len)));
+            }
+            left -= len;
+        }
+    }
 }
 
 /// What became of the bytes that the client wrote on one connection: each count is a prefix of
@@ -51,12 +73,17 @@ pub struct Wire {
     pub epoch: u64,
     /// Bytes that the client's kernel took, a handshake's included.
     pub written: u64,
+    /// Bytes that left the client's host.
+    pub sent: u64,
     /// Bytes that the client's kernel knows to have arrived.
     pub acknowledged: u64,
     /// Bytes that arrived at the server's kernel.
     pub received: u64,
     /// Bytes that the server program read.
     pub read: u64,
+    /// The client's kernel ended the connection while the client had its socket: a RST came, or
+    /// nothing did for [`Link::keepalive`](crate::Link::keepalive).
+    pub lost: bool,
 }
 
 /// A hash (FNV-1a, over words of eight bytes) of everything that went in and came out: two runs

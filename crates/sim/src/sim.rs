@@ -8,6 +8,7 @@ use rebelay_core::{
     Config, ConfigError, Connection, Instant, SendError, SendOptions, SplitMix64, State, Ticket,
 };
 
+use crate::audit::Audit;
 use crate::fate::Fate;
 use crate::network::{Lookup, Network};
 use crate::pipe::Packet;
@@ -20,7 +21,8 @@ use crate::tcp::{Side, Tcp};
 ///
 /// Every method that puts something in carries out at once all that the machine decides then, and
 /// checks what a machine must keep to: it comes to rest, a timeout that ran out is gone, it has
-/// one dial or socket at a time and none once it is closed, and its ledger adds up.
+/// one dial or socket at a time and none once it is closed, each message has one outcome, and its
+/// ledger adds up.
 ///
 /// # Panics
 /// All these methods do, with the seed in the message, when the machine does not keep to that.
@@ -45,6 +47,7 @@ pub struct Sim<S> {
     pub(crate) reading: bool,
     pub(crate) watching: bool,
     pub(crate) record: Record,
+    pub(crate) audit: Audit,
     pub(crate) digest: Digest,
     pub(crate) wires: Vec<Wire>,
     /// The state before the latest input.
@@ -106,6 +109,7 @@ impl<S: Server> Sim<S> {
             reading: true,
             watching: true,
             record,
+            audit: Audit::new(format!("seed {seed}")),
             digest: Digest::new(),
             wires: Vec::new(),
             restless: 0,
@@ -235,6 +239,11 @@ impl<S> Sim<S> {
     /// All that came out of the machine since the last call of this, which forgets it.
     pub fn take_record(&mut self) -> Record {
         std::mem::take(&mut self.record)
+    }
+
+    /// The audit that every outcome goes into, to be told what the server program received.
+    pub fn audit_mut(&mut self) -> &mut Audit {
+        &mut self.audit
     }
 
     /// What became of the bytes written on each connection; the first is epoch 1.

@@ -50,6 +50,8 @@ struct End {
     closed: bool,
     /// A RST came or went.
     broken: bool,
+    /// That was while the program had its socket.
+    lost: bool,
     owes_acknowledgement: bool,
 }
 
@@ -68,6 +70,7 @@ impl Tcp {
             pipe: Pipe::new(plan.latency, plan.bandwidth, send_buffer, plan.receive_buffer),
             closed: false,
             broken: false,
+            lost: false,
             owes_acknowledgement: false,
         };
         let (mut client, mut server) = (end(plan.send_buffer), end(usize::MAX));
@@ -93,9 +96,11 @@ impl Tcp {
         Wire {
             epoch,
             written: up.written,
+            sent: up.sent,
             acknowledged: up.acknowledged,
             received: up.received,
             read: up.read,
+            lost: self.client.lost,
         }
     }
 
@@ -183,6 +188,7 @@ impl Tcp {
 
     fn break_off(&mut self, side: Side) {
         let end = self.end(side);
+        end.lost |= !end.closed;
         end.broken = true;
         end.owes_acknowledgement = false;
         end.pipe.abort();

@@ -8,8 +8,9 @@ use crate::outbox::Deadline;
 use crate::outcome::Ticket;
 use crate::timers::Timer;
 
-/// The waits between two questions for evidence: the first, doubled while it lets nothing go.
-const MEASURE: (Duration, u8) = (Duration::from_millis(10), 7);
+/// The wait between two questions for evidence, doubled while it lets nothing go: so many times,
+/// and so many while the verdict on a connection that has ended is awaited.
+const MEASURE: (Duration, u8, u8) = (Duration::from_millis(10), 7, 4);
 
 /// Messages that go out again are let go at this pace at most, several at once if need be.
 const TICK: Duration = Duration::from_millis(1);
@@ -28,7 +29,8 @@ impl Connection {
     /// Asks for evidence in a while, if any is wanted.
     fn ask_later_for_evidence(&mut self) {
         if self.outbox.wants_evidence() {
-            let (first, doublings) = MEASURE;
+            let (first, alive, parting) = MEASURE;
+            let doublings = if self.parting.is_some() { parting } else { alive };
             let wait = first * (1 << self.fruitless.min(doublings));
             self.timers.set_earlier(Timer::Measure, self.now + wait);
         } else {
