@@ -59,20 +59,7 @@ impl Rope {
     /// Fills `slices`, up to its capacity, with the bytes from `start` on, `limit` at most.
     /// Returns how many bytes that is.
     pub(crate) fn read(&mut self, start: usize, limit: usize, slices: &mut Vec<Bytes>) -> usize {
-        self.freeze();
-        if start < self.bookmark.1 {
-            self.bookmark = (0, 0);
-        }
-        let (mut index, mut before) = self.bookmark;
-        while let Some(segment) = self.segments.get(index) {
-            if start < before + segment.len() {
-                break;
-            }
-            before += segment.len();
-            index += 1;
-        }
-        self.bookmark = (index, before);
-
+        let (index, before) = self.seek(start);
         let mut offset = start - before;
         let mut taken = 0;
         for segment in self.segments.range(index.min(self.segments.len())..) {
@@ -119,21 +106,19 @@ impl Rope {
 
     /// The `count` bytes from `start` on, uncopied where they lie in one piece.
     pub(crate) fn slice(&mut self, start: usize, count: usize) -> Bytes {
-        self.freeze();
-        let mut pieces = self.segments.iter().scan(0, |before, segment| {
-            let (len, at) = (segment.len(), *before);
-            *before += len;
-            let head = start.saturating_sub(at).min(len);
-            let tail = (start + count).saturating_sub(at).min(len);
-            Some(segment.slice(head..tail))
-        });
-        let first = pieces.find(|piece| !piece.is_empty()).unwrap_or_default();
-        if first.len() == count {
-            return first;
+        let (index, before) = self.seek(start);
+        let (mut offset, mut joined) = (start - before, BytesMut::new());
+        for segment in self.segments.range(index.min(self.segments.len())..) {
+            let end = segment.len().min(offset + count - joined.len());
+            if end - offset == count {
+                return segment.slice(offset..end);
+            }
+            joined.extend_from_slice(&segment[offset..end]);
+            if joined.len() == count {
+                break;
+            }
+            offset = 0;
         }
-        let mut joined = BytesMut::with_capacity(count);
-        joined.extend_from_slice(&first);
-        pieces.for_each(|piece| joined.extend_from_slice(&piece));
         joined.freeze()
     }
 
@@ -144,9 +129,16 @@ impl Rope {
 
     /// Puts `bytes` in the place of the `count` bytes from `start` on.
     pub(crate) fn replace(&mut self, start: usize, count: usize, bytes: Bytes) {
-        self.freeze();
-        self.bookmark = (0, 0);
         self.len = self.len - count + bytes.len();
+        let (index, before) = self.seek(start);
+        let fits = |segment: &&mut Bytes| before == start && segment.len() == count;
+        if let Some(segment) = self.segments.get_mut(index).filter(fits)
+            && !bytes.is_empty()
+        {
+            *segment = bytes;
+            return;
+        }
+        self.bookmark = (0, 0);
         let (mut before, end) = (0, start + count);
         let mut kept = VecDeque::with_capacity(self.segments.len() + 2);
         let mut keep = |piece: Bytes| {
@@ -172,6 +164,25 @@ impl Rope {
             keep(bytes);
         }
         self.segments = kept;
+    }
+
+    /// The segment that holds the byte at `start`, and the bytes in front of it. The next search
+    /// begins there.
+    fn seek(&mut self, start: usize) -> (usize, usize) {
+        self.freeze();
+        if start < self.bookmark.1 {
+            self.bookmark = (0, 0);
+        }
+        let (mut index, mut before) = self.bookmark;
+        while let Some(segment) = self.segments.get(index) {
+            if start < before + segment.len() {
+                break;
+            }
+            before += segment.len();
+            index += 1;
+        }
+        self.bookmark = (index, before);
+        self.bookmark
     }
 
     /// Makes the flat buffer's bytes a segment.

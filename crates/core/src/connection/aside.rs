@@ -12,8 +12,8 @@ use crate::timers::Timer;
 /// and so many while the verdict on a connection that has ended is awaited.
 const MEASURE: (Duration, u8, u8) = (Duration::from_millis(10), 7, 4);
 
-/// Messages that go out again are let go at this pace at most, several at once if need be.
-const TICK: Duration = Duration::from_millis(1);
+/// How often a second messages that go out again are let go at most: several at once if need be.
+const TICKS: u32 = 1_000;
 
 impl Connection {
     /// Asks for evidence, if any is wanted: at once if many bytes were taken since the last time,
@@ -64,9 +64,8 @@ impl Connection {
     /// How many messages go at once, and how long the next then wait.
     fn replay_step(&self) -> (u32, Duration) {
         let rate = self.config.max_resent_per_second;
-        let wait = (Duration::from_secs(1) / rate).max(TICK);
-        let count = wait.as_nanos() * u128::from(rate) / 1_000_000_000;
-        (u32::try_from(count).unwrap_or(u32::MAX).max(1), wait)
+        let count = rate.div_ceil(TICKS);
+        (count, Duration::from_nanos(u64::from(count) * 1_000_000_000 / u64::from(rate)))
     }
 
     /// The message with this ticket was admitted, and expires after `limit`.

@@ -29,10 +29,8 @@ pub(crate) fn report() -> Result<()> {
         "storm: ms until {CONNECTIONS} connections are up after {} ms without a server",
         OUTAGE.as_millis()
     );
-    println!(
-        "rebelay with messages queued, rebelay without, a loop with the same waits but for the"
-    );
-    println!("jitter, plain connects (the second as multiple of the last two)");
+    println!("rebelay with messages queued, rebelay without, a loop with the same waits,");
+    println!("plain connects (the second as multiple of the last two)");
     println!("{:<28}{:>32}{:>32}", "", "tokio current", "tokio multi");
     for waits in ["short", "default"] {
         for jitter in ["off", "on"] {
