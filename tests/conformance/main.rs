@@ -72,6 +72,10 @@ macro_rules! tests_on {
                 terms::a_message_expires_while_it_waits
                 terms::a_message_is_cancelled_while_it_waits
                 terms::a_pinned_message_goes_with_its_epoch
+                terms::a_message_expires_behind_a_peer_that_reads_nothing
+                terms::a_pinned_message_that_waits_for_room_learns_that_its_epoch_is_over
+                replaying::g05_a_shorter_message_in_the_place_of_a_longer_makes_room
+                outcomes::g03_an_outcome_that_waits_to_be_read_is_not_denied
                 outcomes::g03_the_stream_tells_every_outcome_once
                 outcomes::g05_unread_outcomes_hold_messages_up
                 half_closing::g11_half_close_waits_for_the_answer

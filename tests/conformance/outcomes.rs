@@ -61,3 +61,26 @@ pub(crate) async fn g05_unread_outcomes_hold_messages_up<R: Runtime>() {
     assert!(soon(outcomes.next()).await.is_some());
     assert!(soon(send).await.is_ok(), "what was read makes room");
 }
+
+pub(crate) async fn g03_an_outcome_that_waits_to_be_read_is_not_denied<R: Runtime>() {
+    let server = Server::down(Peer::keep);
+    let mut config = lazy();
+    config.connection.max_queued_messages = 2;
+    let (sender, _receiver) = R::connect(server.address().into(), config).await.unwrap();
+    let outcomes = sender.outcomes().expect("nobody has it");
+    let mut tickets = Vec::new();
+    while let (Ok(one), Ok(two)) = (sender.try_send("one"), sender.try_send("two")) {
+        assert!(sender.cancel(two) && sender.cancel(one));
+        tickets.extend([one, two]);
+    }
+    let last = *tickets.last().expect("there was room");
+    let mut outcome = pin!(sender.outcome(last));
+    waits(outcome.as_mut()).await;
+    // What is left over at the end need not wait any more.
+    soon(sender.close()).await;
+    assert!(soon(outcome).await.is_some());
+    for ticket in tickets {
+        assert!(soon(sender.outcome(ticket)).await.is_some(), "{ticket}");
+    }
+    drop(outcomes);
+}

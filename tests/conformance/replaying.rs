@@ -67,3 +67,26 @@ pub(crate) async fn g04_what_was_tried_too_often_is_given_up<R: Runtime>() {
         server.got(number, b"hello").await;
     }
 }
+
+pub(crate) async fn g05_a_shorter_message_in_the_place_of_a_longer_makes_room<R: Runtime>() {
+    let server =
+        Server::start(
+            |peer| {
+                if peer.number == 1 { peer.cut_after(1_000, Cut::Rst) } else { peer.keep() }
+            },
+        );
+    let mut config = quick();
+    config.connection.resend = Resend::Unacked;
+    config.connection.max_queued_bytes = 1_000;
+    let config = config.on_connect(|io| async move {
+        for replay in io.replays() {
+            io.replace(replay.ticket, "short")?;
+        }
+        Ok(io)
+    });
+    let (sender, receiver) = R::connect(server.address().into(), config).await.unwrap();
+    drop(receiver);
+    sender.send(vec![7; 1_000]).await.unwrap();
+    soon(sender.send("more")).await.unwrap();
+    server.got(2, b"shortmore").await;
+}

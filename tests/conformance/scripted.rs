@@ -1,9 +1,11 @@
 //! Lookups and dials that no real network gives on demand.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rebelay::{Event, Reason, State};
+use rebelay::{Event, Outcome, Reason, SendOptions, State};
 
 use crate::support::runtimes::{Runtime as _, Smol};
 use crate::support::scripted::{Does, Scripted};
@@ -20,7 +22,7 @@ fn the_next_address_is_tried_when_the_first_is_dead() {
     Smol::run(async {
         let server = Server::start(Peer::echo);
         let addresses = vec![dead(&server), server.address()];
-        let scripted = Scripted { addresses, lookup: Does::Work, dial: Does::Work };
+        let scripted = Scripted::at(addresses);
         let (sender, mut receiver) = scripted.open(quick());
         up(&mut receiver).await;
         sender.send("hello").await.unwrap();
@@ -39,7 +41,7 @@ fn the_next_address_is_tried_when_the_first_is_dead() {
 #[test]
 fn a_lookup_without_an_answer_is_backed_off_from() {
     Smol::run(async {
-        let scripted = Scripted { addresses: Vec::new(), lookup: Does::Work, dial: Does::Work };
+        let scripted = Scripted::at(Vec::new());
         let (sender, _receiver) = scripted.open(quick());
         let mut events = sender.events();
         for _ in 0..3 {
@@ -53,7 +55,7 @@ fn a_lookup_without_an_answer_is_backed_off_from() {
 #[test]
 fn a_lookup_that_hangs_times_out() {
     Smol::run(async {
-        let scripted = Scripted { addresses: Vec::new(), lookup: Does::Hang, dial: Does::Work };
+        let scripted = Scripted { lookup: Does::Hang, ..Scripted::at(Vec::new()) };
         let mut config = quick();
         config.connection.resolve_timeout = Duration::from_millis(10);
         let (sender, _receiver) = scripted.open(config);
@@ -71,7 +73,7 @@ fn a_dial_that_hangs_times_out() {
     Smol::run(async {
         let server = Server::start(Peer::echo);
         let addresses = vec![dead(&server), server.address()];
-        let scripted = Scripted { addresses, lookup: Does::Work, dial: Does::Hang };
+        let scripted = Scripted { dial: Does::Hang, ..Scripted::at(addresses) };
         let mut config = quick();
         config.connection.connect_timeout = Duration::from_millis(10);
         let (sender, _receiver) = scripted.open(config);
@@ -97,7 +99,8 @@ fn g11_close_while_dialling() {
 fn closes_from(state: State, lookup: Does) {
     Smol::run(async {
         let addresses = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 1))];
-        let (sender, mut receiver) = Scripted { addresses, lookup, dial: Does::Hang }.open(lazy());
+        let (sender, mut receiver) =
+            Scripted { lookup, dial: Does::Hang, ..Scripted::at(addresses) }.open(lazy());
         sender.send("hello").await.unwrap();
         while sender.state() != state {
             smol::future::yield_now().await;
@@ -112,7 +115,7 @@ fn closes_from(state: State, lookup: Does) {
 fn g13_handles_dropped_while_dialling() {
     Smol::run(async {
         let addresses = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 1))];
-        let scripted = Scripted { addresses, lookup: Does::Work, dial: Does::Hang };
+        let scripted = Scripted { dial: Does::Hang, ..Scripted::at(addresses) };
         let (held, gone) = smol::channel::bounded::<()>(1);
         let config = quick().on_connect(move |io| {
             let _ = &held;
@@ -120,5 +123,22 @@ fn g13_handles_dropped_while_dialling() {
         });
         drop(scripted.open(config));
         assert!(gone.recv().await.is_err());
+    });
+}
+
+#[test]
+fn a_deadline_counts_from_when_the_message_is_sent() {
+    Smol::run(async {
+        let server = Server::start(Peer::keep);
+        let scripted = Scripted::at(vec![server.address()]);
+        let clock = Arc::clone(&scripted.fast);
+        let (sender, mut receiver) = scripted.open(quick());
+        up(&mut receiver).await;
+        // The connection rests, and so does what it knows of the time.
+        clock.store(3_600, Ordering::SeqCst);
+        let options = SendOptions::expires_after(Duration::from_secs(600));
+        let ticket = sender.send_with("in time", options).await.unwrap();
+        let outcome = soon(sender.outcome(ticket)).await;
+        assert!(matches!(outcome, Some(Outcome::Written { .. })), "{outcome:?}");
     });
 }

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rebelay::io::ByRef;
@@ -25,9 +26,16 @@ pub struct Scripted {
     pub addresses: Vec<SocketAddr>,
     pub lookup: Does,
     pub dial: Does,
+    /// By how many seconds the clock is fast.
+    pub fast: Arc<AtomicU64>,
 }
 
 impl Scripted {
+    /// One that does what a runtime does, with a right clock.
+    pub fn at(addresses: Vec<SocketAddr>) -> Self {
+        Self { addresses, lookup: Does::Work, dial: Does::Work, fast: Arc::default() }
+    }
+
     /// Opens a connection, whose driver runs on smol's executor.
     pub fn open(self, config: Config) -> (Sender, Receiver) {
         let endpoint = Endpoint::new("scripted", 0);
@@ -39,7 +47,7 @@ impl Scripted {
 
 impl Runtime for Scripted {
     fn now(&self) -> Instant {
-        Instant::now()
+        Instant::now() + Duration::from_secs(self.fast.load(Ordering::SeqCst))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<()> {

@@ -140,6 +140,8 @@ impl Driver {
                 // Closed without the lock: close(2) may take its time.
                 let socket = self.shared.lock().take_socket();
                 drop(socket);
+                // A send that waits for room and is pinned to that epoch waits in vain.
+                self.shared.room.notify(usize::MAX);
                 None
             }
         }

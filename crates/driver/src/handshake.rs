@@ -67,7 +67,10 @@ impl Handshake {
     /// or does not fit even so.
     pub fn replace(&self, ticket: Ticket, message: impl Into<Bytes>) -> Result<(), SendError> {
         let message = message.into();
-        self.shared.change(|machine, _| machine.replace(ticket, message))
+        self.shared.change(|machine, _| machine.replace(ticket, message))?;
+        // One that is shorter makes room.
+        self.shared.room.notify(usize::MAX);
+        Ok(())
     }
 
     /// Writes all of `bytes`.

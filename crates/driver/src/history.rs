@@ -93,7 +93,8 @@ impl History {
             self.runs.insert(at, settled);
         }
         if self.runs.len() > MAX_RUNS {
-            self.runs.pop_front();
+            // The oldest, and not the one that has just come.
+            self.runs.remove(usize::from(at == 0));
         }
     }
 
@@ -170,6 +171,17 @@ mod tests {
         assert_eq!(history.runs.len(), MAX_RUNS);
         assert_eq!(history.outcome(Ticket::from_number(99_999)), Some(Outcome::Acked));
         assert_eq!(history.outcome(Ticket::from_number(1)), None);
+    }
+
+    #[test]
+    fn g03_the_outcome_that_has_just_come_is_remembered() {
+        let mut history = History::default();
+        for number in (3..=9_001).step_by(2) {
+            history.record(run(number, number, Outcome::Acked), &mut Vec::new());
+        }
+        history.record(run(1, 1, Outcome::Acked), &mut Vec::new());
+        assert_eq!(history.runs.len(), MAX_RUNS);
+        assert_eq!(history.outcome(Ticket::from_number(1)), Some(Outcome::Acked));
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Sender {
 
     /// Every outcome from now on, in runs of tickets: for who accounts for many messages. `None`:
     /// somebody has this stream already. While it lives it must be read: as many runs as
-    /// `max_queued_messages` left lying hold further messages up.
+    /// `max_queued_messages` left lying hold further messages up. Like every handle it keeps the
+    /// connection open.
     pub fn outcomes(&self) -> Option<Outcomes> {
         let is_new = self.shared().lock().history.open_stream();
         is_new.then(|| Outcomes::new(self.handle.clone()))
@@ -228,7 +229,8 @@ impl Sender {
         self.shared().lock().machine.queued()
     }
 
-    /// What happens on the connection, for people and metrics.
+    /// What happens on the connection, for people and metrics. Like every handle it keeps the
+    /// connection open.
     pub fn events(&self) -> Events {
         Events::new(self.handle.clone())
     }
@@ -295,7 +297,8 @@ impl OutcomeOf<'_> {
         if let Some(outcome) = inner.history.outcome(self.ticket) {
             return Poll::Ready(Some(outcome));
         }
-        if !inner.machine.is_pending(self.ticket) {
+        // An outcome may wait in the machine, for others to be read.
+        if !inner.machine.is_pending(self.ticket) && !inner.machine.has_outcome() {
             return Poll::Ready(None);
         }
         self.key = Some(inner.history.wait(self.ticket, waker.clone()));

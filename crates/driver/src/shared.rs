@@ -203,14 +203,16 @@ impl Inner {
     pub(crate) fn settle(&mut self) -> Vec<Waker> {
         let mut told = Vec::new();
         let limit = self.machine.config().max_queued_messages;
-        while self.history.has_room(limit)
+        // The end is told to everybody: nothing more comes that would have to be bounded.
+        let is_closed = self.machine.state() == State::Closed;
+        while (is_closed || self.history.has_room(limit))
             && let Some(settled) = self.machine.poll_outcome()
         {
             self.history.record(settled, &mut told);
             self.relieved |= self.held_up;
         }
         self.held_up = self.machine.has_outcome();
-        if self.machine.state() == State::Closed {
+        if is_closed {
             told.extend(self.history.reader());
         }
         told

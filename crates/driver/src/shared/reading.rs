@@ -116,7 +116,8 @@ impl Shared {
         if item.is_ready() {
             inner.receiver_left();
         }
-        self.publish(inner, false);
+        let ended = inner.reading.ended.is_some();
+        self.publish(inner, ended);
         drop(former);
         item
     }

@@ -65,12 +65,13 @@ impl Shared {
         options: &SendOptions,
     ) -> Result<Ticket, Refusal> {
         let mut inner = self.lock();
-        // Admitting a message to an established connection starts no timer: the time of the
-        // last look at the clock will do.
-        let connected = inner.machine.state() == State::Connected;
-        let now = if connected { inner.machine.now() } else { self.now() };
+        // Admitting a message to an established connection starts no timer, unless it expires:
+        // the time of the last look at the clock will do.
+        let is_timeless =
+            inner.machine.state() == State::Connected && options.expires_after.is_none();
+        let now = if is_timeless { inner.machine.now() } else { self.now() };
         let admitted = inner.machine.send_from(message, options, now);
-        if connected && admitted.is_ok() && inner.is_flushed_by_others() {
+        if is_timeless && admitted.is_ok() && inner.is_flushed_by_others() {
             // Under load a send is this: nobody has to be told.
             return admitted;
         }
@@ -92,9 +93,9 @@ impl Shared {
         if inner.writing.helped == HELP {
             return false;
         }
+        inner.writing.helped += 1;
         let settled = inner.machine.settled();
         inner = self.flush(inner, 1);
-        inner.writing.helped += 1;
         let made = inner.machine.settled() > settled;
         self.publish(inner, false);
         made
