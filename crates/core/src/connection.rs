@@ -362,7 +362,7 @@ impl Connection {
         let is_fin = reason == Reason::PeerClosed;
         self.peer_finished |= is_fin;
         if !is_fin || self.state == State::Draining {
-            let reason = self.first_reason(reason);
+            let reason = self.reason_to_tell(reason);
             self.hear(reason.clone(), evidence);
             return self.leave_epoch(reason);
         }

@@ -5,11 +5,12 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use bytes::Bytes;
 
 use crate::config::Resend;
-use crate::outcome::{Certainty, Ticket};
+use crate::outcome::{Certainty, Outcome, Ticket};
 use crate::rope::Rope;
 
 #[derive(Debug, Default)]
@@ -19,6 +20,18 @@ pub(crate) struct Log {
     /// The position of the first byte.
     base: u64,
     tally: Tally,
+}
+
+/// An entry that was taken out.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub(crate) ticket: Ticket,
+    pub(crate) outcome: Outcome,
+    /// Where it began, in the log that has closed up over those before it.
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    /// All before it have gone too.
+    pub(crate) was_front: bool,
 }
 
 #[derive(Copy, Clone, Debug, Default)]
@@ -181,7 +194,7 @@ impl Log {
             self.rope.release(len as usize);
             self.base = entry.end;
         } else {
-            self.rope.cut((start - self.base) as usize, len as usize);
+            self.rope.cut(&[((start - self.base) as usize, len as usize)]);
             for later in self.entries.range_mut(index..) {
                 later.end -= len;
             }
@@ -189,10 +202,58 @@ impl Log {
         Some((entry, len as usize))
     }
 
+    /// Takes those entries of `range` out that `judge` has an outcome for; it is asked once for
+    /// each, by the index that it had. What is left is gone over once, however many go.
+    pub(crate) fn sweep(
+        &mut self,
+        range: Range<usize>,
+        mut judge: impl FnMut(usize, &mut Entry) -> Option<Outcome>,
+    ) -> Vec<Gone> {
+        let (mut gone, mut cuts) = (Vec::new(), Vec::new());
+        let (mut start, mut moved, mut kept) = (self.start(range.start), 0, range.start);
+        let (mut front, mut index) = (0, range.start);
+        while let Some(entry) = self.entries.get_mut(index) {
+            let (end, nth) = (entry.end, front + index);
+            let outcome = if nth < range.end { judge(nth, entry) } else { None };
+            if let Some(outcome) = outcome {
+                self.tally.subtract(Tally::of([&*entry]));
+                let (len, was_front) = (end - start, kept == 0);
+                gone.push(Gone {
+                    ticket: entry.ticket,
+                    outcome,
+                    start: start - moved,
+                    len,
+                    was_front,
+                });
+                if was_front {
+                    self.entries.pop_front();
+                    self.rope.release(len as usize);
+                    (self.base, front) = (end, front + 1);
+                    start = end;
+                    continue;
+                }
+                cuts.push(((start - self.base) as usize, len as usize));
+                moved += len;
+            } else if nth >= range.end && cuts.is_empty() {
+                return gone;
+            } else {
+                entry.end -= moved;
+                self.entries.swap(kept, index);
+                kept += 1;
+            }
+            (start, index) = (end, index + 1);
+        }
+        self.entries.truncate(kept);
+        if !cuts.is_empty() {
+            self.rope.cut(&cuts);
+        }
+        gone
+    }
+
     /// Takes out all entries but the first `count`.
     pub(crate) fn truncate(&mut self, count: usize) -> VecDeque<Entry> {
         let start = (self.start(count) - self.base) as usize;
-        self.rope.cut(start, self.rope.len() - start);
+        self.rope.cut(&[(start, self.rope.len() - start)]);
         let cut = self.entries.split_off(count);
         self.tally.subtract(Tally::of(&cut));
         cut

@@ -23,6 +23,7 @@ mod waiting;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use bytes::Bytes;
 
@@ -58,6 +59,17 @@ pub(crate) struct Outbox {
     settled: VecDeque<Settled>,
     ledger: Ledger,
     aside: Option<Box<Aside>>,
+}
+
+/// How many messages wait for something else than the socket.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Waiting {
+    /// Written, and the peer's answer is awaited.
+    pub(crate) acks: usize,
+    /// Written, and not known to have been transmitted.
+    pub(crate) evidence: usize,
+    /// They go out again, and are held back.
+    pub(crate) held: usize,
 }
 
 /// What few outboxes need.
@@ -116,6 +128,12 @@ impl Outbox {
     pub(crate) fn written_through(&self) -> Ticket {
         let waiting = self.log.entry(self.written);
         Ticket(waiting.map_or(self.ledger.admitted, |entry| entry.ticket.0 - 1))
+    }
+
+    pub(crate) fn waiting(&self) -> Waiting {
+        let written = (0..self.written).filter_map(|index| self.log.entry(index));
+        let evidence = written.filter(|entry| entry.resend == Resend::Untransmitted).count();
+        Waiting { acks: self.written - evidence, evidence, held: self.held_back() }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -189,16 +207,17 @@ impl Outbox {
             return;
         }
         let is_blind = self.is_blind();
-        for _ in self.written..whole {
-            let Some(entry) = self.log.entry(self.written) else { return };
-            let is_acked = entry.acked || (entry.resend.retains() && entry.ticket <= acked_ahead);
-            if entry.stays(is_blind) && !is_acked {
-                self.written += 1;
-                continue;
-            }
-            let outcome = if is_acked { Outcome::Acked } else { Outcome::Written { epoch } };
-            self.remove(self.written, outcome);
-        }
+        let range = self.written..whole;
+        self.written += range.len()
+            - self.sweep(range.clone(), |_, entry| {
+                let is_acked =
+                    entry.acked || (entry.resend.retains() && entry.ticket <= acked_ahead);
+                match (is_acked, entry.stays(is_blind)) {
+                    (true, _) => Some(Outcome::Acked),
+                    (false, true) => None,
+                    (false, false) => Some(Outcome::Written { epoch }),
+                }
+            });
     }
 
     /// Settles every message as failed of which the current epoch has no byte yet. The others may
@@ -317,21 +336,45 @@ impl Outbox {
         self.log.release(count);
     }
 
+    /// Takes those entries of `range` out of the log that `judge` has an outcome for. Returns how
+    /// many; where `written` is then is the caller's business.
+    fn sweep(
+        &mut self,
+        range: Range<usize>,
+        judge: impl FnMut(usize, &mut Entry) -> Option<Outcome>,
+    ) -> usize {
+        let all_gone = self.log.sweep(range, judge);
+        for gone in &all_gone {
+            if !gone.was_front {
+                self.close_up(gone.start, gone.len);
+            }
+            self.settle(gone.ticket, gone.ticket, gone.outcome);
+        }
+        self.taken = self.taken.max(self.log.start(0));
+        all_gone.len()
+    }
+
     /// Takes the entry at `index` out of the log.
     fn remove(&mut self, index: usize, outcome: Outcome) {
         let start = self.log.start(index);
         let Some((entry, len)) = self.log.remove(index) else { return };
-        if index > 0 && start < self.taken {
-            // What came after it has moved up.
-            self.taken -= len as u64;
-            let base = self.log.start(0);
-            self.aside().holes.open(start, len as u64, base);
+        if index > 0 {
+            self.close_up(start, len as u64);
         }
         self.taken = self.taken.max(self.log.start(0));
         if index < self.written {
             self.written -= 1;
         }
         self.settle(entry.ticket, entry.ticket, outcome);
+    }
+
+    /// What came after the `len` bytes at `start` has moved up.
+    fn close_up(&mut self, start: u64, len: u64) {
+        if start < self.taken {
+            self.taken -= len;
+            let base = self.log.start(0);
+            self.aside().holes.open(start, len, base);
+        }
     }
 
     fn settle(&mut self, first: Ticket, last: Ticket, outcome: Outcome) {

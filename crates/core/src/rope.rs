@@ -122,48 +122,50 @@ impl Rope {
         joined.freeze()
     }
 
-    /// Takes `count` bytes out from `start` on, and joins what is left.
-    pub(crate) fn cut(&mut self, start: usize, count: usize) {
-        self.replace(start, count, Bytes::new());
+    /// Takes the bytes of `cuts` out, each from where it begins so many, in order and apart from
+    /// each other, and joins what is left.
+    pub(crate) fn cut(&mut self, cuts: &[(usize, usize)]) {
+        self.freeze();
+        self.bookmark = (0, 0);
+        self.len -= cuts.iter().map(|(_, count)| count).sum::<usize>();
+        let mut kept = VecDeque::with_capacity(self.segments.len() + cuts.len());
+        let mut cuts = cuts.iter().copied().peekable();
+        let mut before = 0;
+        for segment in self.segments.drain(..) {
+            let (mut from, end) = (before, before + segment.len());
+            while let Some((start, count)) = cuts.peek().copied().filter(|(start, _)| *start < end)
+            {
+                if from < start {
+                    kept.push_back(segment.slice(from - before..start - before));
+                }
+                from = end.min(start + count);
+                if start + count > end {
+                    // It goes on in the next segment.
+                    break;
+                }
+                cuts.next();
+            }
+            if from < end {
+                kept.push_back(segment.slice(from - before..));
+            }
+            before = end;
+        }
+        self.segments = kept;
     }
 
     /// Puts `bytes` in the place of the `count` bytes from `start` on.
     pub(crate) fn replace(&mut self, start: usize, count: usize, bytes: Bytes) {
-        self.len = self.len - count + bytes.len();
         let (index, before) = self.seek(start);
         let fits = |segment: &&mut Bytes| before == start && segment.len() == count;
-        if let Some(segment) = self.segments.get_mut(index).filter(fits)
-            && !bytes.is_empty()
-        {
+        if let Some(segment) = self.segments.get_mut(index).filter(fits) {
+            self.len = self.len - count + bytes.len();
             *segment = bytes;
             return;
         }
-        self.bookmark = (0, 0);
-        let (mut before, end) = (0, start + count);
-        let mut kept = VecDeque::with_capacity(self.segments.len() + 2);
-        let mut keep = |piece: Bytes| {
-            if !piece.is_empty() {
-                kept.push_back(piece);
-            }
-        };
-        let mut put = Some(bytes);
-        for segment in self.segments.drain(..) {
-            let len = segment.len();
-            let head = start.saturating_sub(before).min(len);
-            let tail = end.saturating_sub(before).min(len);
-            keep(segment.slice(..head));
-            if start < before + len
-                && let Some(bytes) = put.take()
-            {
-                keep(bytes);
-            }
-            keep(segment.slice(tail..));
-            before += len;
-        }
-        if let Some(bytes) = put {
-            keep(bytes);
-        }
-        self.segments = kept;
+        self.cut(&[(start, count)]);
+        let (index, _) = self.seek(start);
+        self.len += bytes.len();
+        self.segments.insert(index, bytes);
     }
 
     /// The segment that holds the byte at `start`, and the bytes in front of it. The next search
@@ -256,8 +258,11 @@ mod tests {
             assert_eq!(all(&mut rope, 0), expected, "released {at}");
             let count = (expected.len() / 3).max(1).min(expected.len());
             let start = expected.len() / 2;
-            rope.cut(start, count.min(expected.len() - start));
-            expected.drain(start..(start + count).min(expected.len()));
+            let count = count.min(expected.len() - start);
+            let first = (at / 3).min(start / 2);
+            rope.cut(&[(first, first / 2), (start, count)]);
+            expected.drain(start..start + count);
+            expected.drain(first..first + first / 2);
             assert_eq!(all(&mut rope, 0), expected, "cut after {at}");
             assert_eq!(rope.len(), expected.len());
         }

@@ -75,10 +75,14 @@ impl Timers {
         self.stop(Timer::Replay);
     }
 
-    /// When what the state waits for, or the whole connection, is given up.
-    pub(crate) fn limit(&self) -> Option<Instant> {
-        let close = self.beside[0];
-        self.step.map(|(_, deadline)| deadline).into_iter().chain(close).min()
+    /// When what the state waits for is given up.
+    pub(crate) fn step(&self) -> Option<Instant> {
+        self.step.map(|(_, deadline)| deadline)
+    }
+
+    /// When the whole connection is.
+    pub(crate) fn close(&self) -> Option<Instant> {
+        self.beside[0]
     }
 
     /// The earliest deadline.
@@ -131,11 +135,10 @@ mod tests {
         {
             timers.set(timer, at(nanos));
         }
-        assert_eq!(timers.limit(), Some(at(4)));
         timers.set(Timer::Close, at(5));
-        assert_eq!(timers.limit(), Some(at(4)));
+        assert_eq!((timers.step(), timers.close()), (Some(at(4)), Some(at(5))));
         timers.stop_step();
-        assert_eq!(timers.limit(), Some(at(5)));
+        assert_eq!((timers.step(), timers.close()), (None, Some(at(5))));
         assert_eq!(timers.take_due(at(9)), Some(Timer::Expire));
         assert_eq!(timers.take_due(at(9)), Some(Timer::Close));
         assert_eq!(timers.take_due(at(9)), None);

@@ -293,3 +293,20 @@ fn g04_an_acknowledgement_of_what_never_left_is_not_believed() {
     script.ack(2);
     assert_eq!(script.outcomes(), [(2, Outcome::Acked)]);
 }
+
+#[test]
+fn g05_the_smallest_bounds_ask_once_for_what_was_written() {
+    for (messages, bytes) in [(1, 1 << 20), (1_024, 1), (3, 3)] {
+        let mut script = Script::connected(|config| {
+            config.resend = Resend::Untransmitted;
+            (config.max_queued_messages, config.max_queued_bytes) = (messages, bytes);
+        });
+        script.send("x");
+        script.write_all();
+        assert_eq!(script.questions(), 1, "{messages} messages, {bytes} bytes");
+        script.answer(1);
+        assert_eq!(script.questions(), 0, "nothing was written since");
+        script.advance(secs(2));
+        assert_eq!(script.questions(), 1, "in a while");
+    }
+}

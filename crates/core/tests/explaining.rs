@@ -140,5 +140,8 @@ fn g08_half_closed_ways_are_named() {
     let mut script = Script::connected(|config| config.resend = Resend::Unacked);
     script.send("unacked");
     script.conn.drain(script.now + secs(9), script.now);
-    assert_says(&script, &["It drains: it ends once every message has its outcome."]);
+    assert_says(
+        &script,
+        &["It drains: it closes once every message has its outcome, in 9.0 s at the latest."],
+    );
 }

@@ -38,7 +38,10 @@ fn g11_half_closing_with_nothing_to_write_sends_a_fin_or_ends_at_once() {
             let epoch = script.epoch();
             assert_eq!(script.actions(), [Action::ShutdownWrite { epoch }]);
         }
-        let up = matches!(state, State::Connected | State::Draining);
+        if state == State::Handshaking {
+            script.conn.handle_handshaken(script.epoch(), script.now);
+        }
+        let up = matches!(state, State::Handshaking | State::Connected | State::Draining);
         let expected = if up { State::Draining } else { State::Closed };
         assert_eq!(script.conn.state(), expected, "{state:?}");
     }
@@ -259,4 +262,23 @@ fn g11_a_drain_after_the_peers_fin_still_waits_for_acknowledgements() {
     assert_eq!(script.conn.state(), State::Connected);
     script.advance(secs(9));
     assert_eq!(script.outcomes(), [(1, in_doubt(FailCause::Closed))]);
+}
+
+#[test]
+fn g11_a_handshake_that_finds_everything_acknowledged_still_says_goodbye() {
+    let mut script = Script::connected(|config| {
+        config.resend = Resend::Unacked;
+        config.handshake = true;
+    });
+    script.send("known to the peer");
+    script.write_all();
+    script.disconnect();
+    script.conn.half_close(script.now);
+    script.advance_to_timeout();
+    script.resolve(1);
+    let epoch = script.dialled();
+    script.ack(1);
+    assert_eq!(script.conn.state(), State::Handshaking, "the peer's last words are awaited");
+    script.conn.handle_handshaken(epoch, script.now);
+    assert_eq!(script.conn.state(), State::Draining);
 }

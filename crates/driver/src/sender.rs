@@ -186,7 +186,8 @@ impl Sender {
     /// Refuses new messages, goes on until every message was written (reconnecting if need be),
     /// sends a FIN, and goes on receiving until the peer's: the end of a request whose answer may
     /// take any time. [`wait_closed`](Self::wait_closed) waits for that, and
-    /// [`close`](Self::close) and [`drain`](Self::drain) still end it earlier.
+    /// [`close`](Self::close) and the limit of a [`drain`](Self::drain) still end it earlier; after
+    /// a drain or a close this changes nothing.
     pub fn half_close(&self) {
         self.shared().change(Connection::half_close);
     }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::{Connection, Ending, LastError, State};
 use crate::error::Reason;
+use crate::outbox::Waiting;
 use crate::time::Instant;
 
 impl Connection {
@@ -22,21 +23,38 @@ impl Connection {
 
     fn write_explanation(&self, text: &mut String, now: Instant) -> fmt::Result {
         self.write_state(text, now)?;
-        match self.ending {
-            Some(_) if self.state == State::Closed => {}
-            Some(Ending::Drain) => {
-                text.write_str(" It drains: it ends once every message has its outcome.")?
-            }
+        let ending = match self.ending {
+            Some(_) if self.state == State::Closed => None,
+            None => None,
+            Some(Ending::Drain) => Some("drains: it closes once every message has its outcome"),
             Some(Ending::HalfClose) => {
-                text.write_str(" It is half closed: nothing more is sent after what is queued.")?
+                Some("is half closed: nothing more is sent after what is queued")
             }
-            Some(Ending::Close) => text.write_str(" It closes.")?,
-            None => {}
+            Some(Ending::Close) => Some("closes"),
+        };
+        if let Some(ending) = ending {
+            write!(text, " It {ending}")?;
+            let limit = self.timers.close().filter(|_| self.state != State::Draining);
+            if let Some(limit) = limit {
+                write!(text, ", in {} at the latest", Time(limit.saturating_since(now)))?;
+            }
+            text.write_str(".")?;
         }
         let (messages, bytes) = self.queued();
         if messages > 0 {
             let s = if messages == 1 { "" } else { "s" };
-            write!(text, " Without an outcome: {messages} message{s} of {bytes} bytes.")?;
+            write!(text, " Without an outcome: {messages} message{s} of {bytes} bytes")?;
+            let Waiting { acks, evidence, held } = self.outbox.waiting();
+            for (count, why) in [
+                (acks, "wait to be acknowledged"),
+                (evidence, "wait to be known to have left"),
+                (held, "are held back, not to flood the peer"),
+            ] {
+                if count > 0 {
+                    write!(text, "; {count} {why}")?;
+                }
+            }
+            text.write_str(".")?;
         }
         match &self.last_error {
             Some(last) if self.state != State::Closed => last.write(text, now),
@@ -118,8 +136,8 @@ impl Connection {
     }
 
     fn write_limit(&self, text: &mut String, now: Instant, deed: &str) -> fmt::Result {
-        let limit = self.timers.limit();
-        match limit {
+        let closing = || self.timers.close().filter(|_| self.state == State::Draining);
+        match self.timers.step().or_else(closing) {
             Some(limit) => write!(text, "{deed} in {}.", Time(limit.saturating_since(now))),
             None => write!(text, "never {deed} by itself."),
         }

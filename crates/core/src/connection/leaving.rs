@@ -43,11 +43,12 @@ impl Connection {
 
     /// Leaves the connection that has ended.
     pub(super) fn leave(&mut self) {
-        self.leave_epoch(self.first_reason(Reason::Closed));
+        self.leave_epoch(self.reason_to_tell(Reason::Closed));
     }
 
-    /// Why the connection ended first, if `then` is what was heard of it last.
-    pub(super) fn first_reason(&self, then: Reason) -> Reason {
+    /// Why the connection ended, if `then` is what was heard of it last: an error of reading says
+    /// more than what came before it.
+    pub(super) fn reason_to_tell(&self, then: Reason) -> Reason {
         match &self.parting {
             Some(parting) if !matches!(then, Reason::Io(_)) => parting.reason.clone(),
             Some(_) | None => then,
@@ -83,6 +84,8 @@ impl Connection {
                 }
             }
             State::Draining | State::Closed => {}
+            // The peer's last words may come on the connection that is about to be up.
+            State::Handshaking if self.ending == Some(Ending::HalfClose) => {}
             State::Idle
             | State::Resolving
             | State::Connecting

@@ -57,6 +57,7 @@ impl Connection {
         self.inbox.up(self.epoch);
         self.tell(Event::Connected { epoch: self.epoch });
         self.pace_replays();
+        self.wind_down();
     }
 
     /// Remembers why the current attempt failed or the current connection ended.

@@ -151,8 +151,8 @@ impl Connection {
 
     /// Refuses new messages, goes on until every message was written (reconnecting if need be),
     /// sends a FIN, and keeps reading until the peer's: the end of a request whose answer may take
-    /// any time. [`close`](Self::close) and [`drain`](Self::drain) still end it earlier. If the
-    /// connection fails after the FIN, it closes with that reason.
+    /// any time. [`close`](Self::close) and the deadline of a [`drain`](Self::drain) still end it
+    /// earlier; after a drain or a close this changes nothing. If the connection fails after the FIN, it closes with that reason.
     pub fn half_close(&mut self, now: Instant) {
         self.observe(now);
         if self.state != State::Closed {

@@ -103,9 +103,7 @@ impl Outbox {
         }
 
         let mut affected = Affected::default();
-        let mut index = 0;
-        for nth in 0..self.log.len() {
-            let Some(entry) = self.log.entry_mut(index) else { break };
+        self.sweep(0..self.log.len(), |nth, entry| {
             let progress = match () {
                 () if nth >= touched => Progress::Untouched,
                 () if nth >= whole => Progress::Partial,
@@ -126,18 +124,16 @@ impl Outbox {
             }
             let was_written =
                 progress == Progress::Whole && nth < taken && entry.resend == Resend::Untransmitted;
-            let outcome = match gives_up(entry, progress) {
-                _ if entry.acked => Outcome::Acked,
-                Some(_) if was_written => Outcome::Written { epoch: ended.epoch },
-                Some(cause) => failed(entry.reached, cause),
+            match gives_up(entry, progress) {
+                _ if entry.acked => Some(Outcome::Acked),
+                Some(_) if was_written => Some(Outcome::Written { epoch: ended.epoch }),
+                Some(cause) => Some(failed(entry.reached, cause)),
                 None => {
                     affected.resent += u64::from(nth < touched);
-                    index += 1;
-                    continue;
+                    None
                 }
-            };
-            self.remove(index, outcome);
-        }
+            }
+        });
         self.ledger.proven_unsent += affected.proven_unsent;
         affected
     }

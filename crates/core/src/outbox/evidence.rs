@@ -24,8 +24,8 @@ impl Outbox {
         let mark = self.aside.as_ref().map_or_else(Mark::default, |aside| aside.mark);
         let messages = self.written_through().0.saturating_sub(mark.through.0);
         let bytes = self.ledger.bytes_written - mark.bytes;
-        messages >= (config.max_queued_messages / 4) as u64
-            || bytes >= (config.max_queued_bytes / 4) as u64
+        messages >= (config.max_queued_messages / 4).max(1) as u64
+            || bytes >= (config.max_queued_bytes / 4).max(1) as u64
     }
 
     /// Evidence is asked for: when it comes, it is about the bytes taken so far, or more.
@@ -53,15 +53,10 @@ impl Outbox {
         let count = self.log.whole_before(position).min(self.written);
         let before = self.log.len();
         if self.log.awaits_acks() {
-            let mut index = 0;
-            for _ in 0..count {
-                let resend = self.log.entry(index).map(|entry| entry.resend);
-                if resend == Some(Resend::Untransmitted) {
-                    self.remove(index, Outcome::Written { epoch });
-                } else {
-                    index += 1;
-                }
-            }
+            self.written -= self.sweep(0..count, |_, entry| {
+                let waits_for_this = entry.resend == Resend::Untransmitted;
+                waits_for_this.then_some(Outcome::Written { epoch })
+            });
         } else {
             self.settle_first(count, Outcome::Written { epoch });
             self.written -= count;

@@ -69,7 +69,7 @@ impl Outbox {
             }
             // Whoever marks all messages of a full outbox must not be refused: nothing would
             // ever make room.
-            len if self.log.bytes() - old + len > 2 * config.max_queued_bytes => {
+            len if self.log.bytes() - old + len > config.max_queued_bytes.saturating_mul(2) => {
                 return Err(Refusal::Full);
             }
             _ => {}
@@ -96,6 +96,13 @@ impl Outbox {
         let held = open_through < gate.last;
         self.aside().gate = held.then_some(Gate { open_through, ..gate });
         held
+    }
+
+    /// How many messages are held back that go out again.
+    pub(super) fn held_back(&self) -> usize {
+        let gate = self.aside.as_ref().and_then(|aside| aside.gate);
+        let held = |gate: Gate| self.log.up_to(gate.last) - self.log.up_to(gate.open_through);
+        gate.map_or(0, held)
     }
 
     /// Whether all that may go is out.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Aside, Outbox};
+use super::{Aside, Mark, Outbox};
 use crate::outcome::{FailCause, Ticket};
 use crate::time::Instant;
 
@@ -62,5 +62,6 @@ impl Aside {
         self.holes.clear();
         self.gate = None;
         (self.is_asked, self.is_blind) = (false, false);
+        self.mark = Mark::default();
     }
 }
