@@ -8,34 +8,36 @@ use crate::rng::SplitMix64;
 /// Exponential backoff: a ceiling that grows by a factor up to a cap, and a wait drawn below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
-    ceiling: Duration,
+    /// In nanoseconds.
+    ceiling: u64,
     rng: SplitMix64,
 }
 
 impl Backoff {
     pub(crate) fn new(config: &BackoffConfig, seed: u64) -> Self {
-        Self { ceiling: config.initial, rng: SplitMix64::new(seed) }
+        Self { ceiling: nanos(config.initial), rng: SplitMix64::new(seed) }
     }
 
     /// The next wait. Full jitter draws it between the floor and the ceiling, so that clients
     /// that lost one server together do not come back together.
     pub(crate) fn next_delay(&mut self, config: &BackoffConfig) -> Duration {
         let ceiling = self.ceiling;
-        self.ceiling = ceiling.saturating_mul(config.factor).min(config.max);
+        self.ceiling = ceiling.saturating_mul(config.factor.into()).min(nanos(config.max));
         let drawn = match config.jitter {
             Jitter::None => ceiling,
-            Jitter::Full => {
-                let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
-                Duration::from_nanos(self.rng.up_to(nanos))
-            }
+            Jitter::Full => self.rng.up_to(ceiling),
         };
-        drawn.max(config.floor)
+        Duration::from_nanos(drawn).max(config.floor)
     }
 
     /// Starts again from the initial ceiling: the connection has proved healthy.
     pub(crate) fn reset(&mut self, config: &BackoffConfig) {
-        self.ceiling = config.initial;
+        self.ceiling = nanos(config.initial);
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

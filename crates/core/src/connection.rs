@@ -90,8 +90,6 @@ pub struct Connection {
     since: Instant,
     /// The latest instant seen.
     now: Instant,
-    /// The latest established connection; 0 before the first.
-    epoch: Epoch,
     /// `close`, `drain` or `half_close` was called: nothing is admitted any more.
     ending: Option<Ending>,
     /// The socket took nothing of what was last offered, and has not said that it would.
@@ -170,7 +168,6 @@ impl Connection {
             state: State::Idle,
             since: now,
             now,
-            epoch: Epoch(0),
             ending: None,
             blocked: false,
             peer_finished: false,
@@ -225,16 +222,15 @@ impl Connection {
             return None;
         }
         self.timers.stop(Timer::Connect);
-        self.epoch.0 += 1;
-        self.outbox.ledger_mut().epochs += 1;
+        let epoch = self.outbox.begin_epoch();
         if self.config.handshake {
             self.enter(State::Handshaking);
             self.timers.set(Timer::Handshake, self.now + self.config.handshake_timeout);
-            self.orders.start(Action::Handshake { epoch: self.epoch });
+            self.orders.start(Action::Handshake { epoch });
         } else {
             self.come_up();
         }
-        Some(self.epoch)
+        Some(epoch)
     }
 
     /// `attempt` failed.
@@ -248,7 +244,7 @@ impl Connection {
     /// The handshake of `epoch` is done.
     pub fn handle_handshaken(&mut self, epoch: Epoch, now: Instant) {
         self.observe(now);
-        if self.state == State::Handshaking && epoch == self.epoch {
+        if self.state == State::Handshaking && epoch == self.current() {
             self.timers.stop(Timer::Handshake);
             self.come_up();
         }
@@ -257,7 +253,7 @@ impl Connection {
     /// The handshake of `epoch` failed.
     pub fn handle_handshake_failed(&mut self, epoch: Epoch, fault: Fault, now: Instant) {
         self.observe(now);
-        if self.state == State::Handshaking && epoch == self.epoch {
+        if self.state == State::Handshaking && epoch == self.current() {
             self.leave_epoch(Reason::Handshake(fault));
         }
     }
@@ -266,10 +262,10 @@ impl Connection {
     /// more is lent before [`handle_writable`](Self::handle_writable).
     pub fn handle_transmitted(&mut self, epoch: Epoch, count: usize, now: Instant) {
         self.observe(now);
-        if self.state != State::Connected || epoch != self.epoch || !self.outbox.is_lent() {
+        if self.state != State::Connected || epoch != self.current() || !self.outbox.is_lent() {
             return;
         }
-        self.outbox.taken(count, epoch);
+        self.outbox.taken(count);
         self.blocked = count == 0;
         if count > 0 {
             self.timers.stop(Timer::Stall);
@@ -284,7 +280,7 @@ impl Connection {
 
     /// The socket of `epoch` may take bytes again.
     pub fn handle_writable(&mut self, epoch: Epoch) {
-        self.blocked &= epoch != self.epoch;
+        self.blocked &= epoch != self.current();
     }
 
     /// The socket of `epoch` took none of what was lent and never will; `evidence` is what the
@@ -300,8 +296,8 @@ impl Connection {
     ) {
         self.observe(now);
         let is_news = self.parting.is_none() || self.outbox.is_lent();
-        if self.state == State::Connected && epoch == self.epoch && is_news {
-            self.outbox.taken(0, epoch);
+        if self.state == State::Connected && epoch == self.current() && is_news {
+            self.outbox.taken(0);
             self.part(Reason::Io(fault), evidence);
         }
     }
@@ -310,13 +306,13 @@ impl Connection {
     /// [`Action::Measure`] asked; `None`: it says nothing of such a socket.
     pub fn handle_evidence(&mut self, epoch: Epoch, evidence: Option<Evidence>, now: Instant) {
         self.observe(now);
-        if !self.is_up() || epoch != self.epoch || !self.outbox.answered() {
+        if !self.is_up() || epoch != self.current() || !self.outbox.answered() {
             return;
         }
         match evidence {
-            None => self.outbox.go_blind(epoch),
+            None => self.outbox.go_blind(),
             Some(Evidence { untransmitted, .. }) => {
-                let fruitful = self.outbox.transmitted(untransmitted, epoch);
+                let fruitful = self.outbox.transmitted(untransmitted);
                 self.fruitless = if fruitful { 0 } else { self.fruitless.saturating_add(1) };
             }
         }
@@ -337,7 +333,7 @@ impl Connection {
     /// The memory that [`poll_receive`](Self::poll_receive) lent comes back, with what was read.
     pub fn handle_received(&mut self, epoch: Epoch, buffer: BytesMut, now: Instant) {
         self.observe(now);
-        if self.is_up() && epoch == self.epoch {
+        if self.is_up() && epoch == self.current() {
             let received = self.inbox.accept(buffer, self.config.max_received_bytes);
             self.outbox.ledger_mut().bytes_received += received as u64;
         }
@@ -356,7 +352,7 @@ impl Connection {
     ) {
         self.observe(now);
         let is_known = self.peer_finished && reason == Reason::PeerClosed;
-        if !self.is_up() || epoch != self.epoch || is_known {
+        if !self.is_up() || epoch != self.current() || is_known {
             return;
         }
         let is_fin = reason == Reason::PeerClosed;
@@ -399,6 +395,11 @@ impl Connection {
     #[inline]
     fn observe(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+
+    /// The latest established connection; 0 before the first.
+    fn current(&self) -> Epoch {
+        self.outbox.epoch()
     }
 
     fn is_up(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Which address is tried next, and which attempt that is.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 /// Addresses of one lookup that are tried; a longer answer is cut.
@@ -9,14 +9,20 @@ const MAX_ADDRESSES: usize = 64;
 /// The addresses of one round that were not tried yet, and the counters of rounds and attempts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dial {
-    /// The next one last.
-    untried: Vec<SocketAddr>,
+    untried: Option<Box<Untried>>,
     /// The current round of attempts: one lookup and a dial of each of its addresses.
     round: u64,
     /// The current attempt, numbered over all rounds.
     attempt: u64,
     /// Where the current attempt goes to; of the round's first dial on.
     address: Option<SocketAddr>,
+}
+
+/// An address, and those after it.
+#[derive(Clone, Debug)]
+struct Untried {
+    address: SocketAddr,
+    then: Option<Box<Untried>>,
 }
 
 impl Dial {
@@ -34,7 +40,7 @@ impl Dial {
 
     /// Begins a round with nothing to try yet.
     pub(crate) fn begin_round(&mut self) -> u64 {
-        self.untried.clear();
+        self.untried = None;
         self.address = None;
         self.round += 1;
         self.round
@@ -42,15 +48,15 @@ impl Dial {
 
     /// The lookup's answer, in the order to try.
     pub(crate) fn load(&mut self, addresses: &[SocketAddr]) {
-        self.untried = addresses.iter().take(MAX_ADDRESSES).rev().copied().collect();
+        let tried = addresses.iter().take(MAX_ADDRESSES).copied();
+        self.untried =
+            tried.rev().fold(None, |then, address| Some(Box::new(Untried { address, then })));
     }
 
     /// The next attempt of this round.
     pub(crate) fn next_attempt(&mut self) -> Option<(u64, SocketAddr)> {
-        let address = self.untried.pop()?;
-        if self.untried.is_empty() {
-            self.untried = Vec::new();
-        }
+        let Untried { address, then } = *self.untried.take()?;
+        self.untried = then;
         self.attempt += 1;
         self.address = Some(address);
         Some((self.attempt, address))

@@ -112,10 +112,10 @@ pub enum Event {
         /// Why.
         reason: Reason,
         /// How many messages, of which bytes had been handed over, go out again.
-        resent: u64,
+        resent: u32,
         /// How many messages that the socket had taken whole were proven never to have left this
         /// host whole; those that were let go when they were written are not looked at.
-        proven_unsent: u64,
+        proven_unsent: u32,
     },
     /// The deadline of a message passed while it was out on the current epoch. It expires only if
     /// it would have to be sent again.

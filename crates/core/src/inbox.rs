@@ -14,34 +14,21 @@ const READ_SIZE: (usize, usize) = (1 << 10, 64 << 10);
 /// Items that may wait; more are not read, and epochs without data leave no trace beyond it.
 const MAX_ITEMS: usize = 1_024;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Inbox {
     items: VecDeque<Item>,
     /// Bytes in the `Data` items.
     bytes: usize,
     /// Memory for the next read; empty while it is lent.
     buffer: BytesMut,
-    read_size: usize,
+    /// How often the smallest buffer was doubled for the next one.
+    doublings: u8,
     lent: bool,
     /// The memory that is lent was made for that, and nothing was ever read into it.
     fresh: bool,
     /// Nobody will ever take an item: keep none, so that the peer can go on sending and its end
     /// is noticed.
     discard: bool,
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self {
-            items: VecDeque::new(),
-            bytes: 0,
-            buffer: BytesMut::new(),
-            read_size: READ_SIZE.0,
-            lent: false,
-            fresh: false,
-            discard: false,
-        }
-    }
 }
 
 impl Inbox {
@@ -53,11 +40,11 @@ impl Inbox {
         }
         // A buffer that grew in place, or that a reader brought, could be too long for an empty
         // inbox to lend: then nothing would be read for ever.
-        let too_short =
-            self.buffer.capacity() < self.read_size / 2 && !self.buffer.try_reclaim(self.read_size);
+        let size = self.read_size();
+        let too_short = self.buffer.capacity() < size / 2 && !self.buffer.try_reclaim(size);
         self.fresh = too_short || self.buffer.capacity() > limit;
         if self.fresh {
-            self.buffer = BytesMut::with_capacity(self.read_size);
+            self.buffer = BytesMut::with_capacity(size);
         }
         if self.bytes + self.buffer.capacity() > limit {
             return None;
@@ -93,7 +80,7 @@ impl Inbox {
     pub(crate) fn rest(&mut self) {
         self.buffer = BytesMut::new();
         self.items.shrink_to_fit();
-        self.read_size = READ_SIZE.0;
+        self.doublings = 0;
     }
 
     pub(crate) fn up(&mut self, epoch: Epoch) {
@@ -143,14 +130,18 @@ impl Inbox {
     }
 
     /// Doubles the next read while reads fill theirs, and halves it while they use little. It
-    /// stays a multiple of the smallest that fits the limit, so an empty inbox always reads.
+    /// fits the limit, so an empty inbox always reads.
     fn adapt(&mut self, read: usize, filled: bool, limit: usize) {
-        let (smallest, largest) = READ_SIZE;
-        if filled && self.read_size * 2 <= largest.min(limit) {
-            self.read_size *= 2;
-        } else if read < self.read_size / 4 && self.read_size > smallest {
-            self.read_size /= 2;
+        let size = self.read_size();
+        if filled && size * 2 <= READ_SIZE.1.min(limit) {
+            self.doublings += 1;
+        } else if read < size / 4 {
+            self.doublings = self.doublings.saturating_sub(1);
         }
+    }
+
+    fn read_size(&self) -> usize {
+        READ_SIZE.0 << self.doublings
     }
 }
 

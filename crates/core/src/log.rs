@@ -34,12 +34,13 @@ pub(crate) struct Gone {
     pub(crate) was_front: bool,
 }
 
-#[derive(Copy, Clone, Debug, Default)]
+/// How many entries stay once they are written.
+#[derive(Debug, Default)]
 struct Tally {
-    /// How many entries stay once they are written.
-    retaining: usize,
-    /// How many of those wait for nothing but to be transmitted.
-    unproven: usize,
+    /// Until they are known to have been transmitted.
+    unproven: u32,
+    /// Until they are acknowledged.
+    unacked: u32,
 }
 
 /// A message without an outcome.
@@ -70,12 +71,12 @@ impl Log {
 
     /// Whether any entry stays once it is written.
     pub(crate) fn retains(&self) -> bool {
-        self.tally.retaining > 0
+        self.awaits_acks() || self.awaits_evidence()
     }
 
     /// Whether any entry waits for an acknowledgement of the user's.
     pub(crate) fn awaits_acks(&self) -> bool {
-        self.tally.retaining > self.tally.unproven
+        self.tally.unacked > 0
     }
 
     /// Whether any entry stays until it is known to have been transmitted.
@@ -86,7 +87,7 @@ impl Log {
     #[inline]
     pub(crate) fn push(&mut self, ticket: Ticket, resend: Resend, message: &mut Bytes) {
         self.rope.push(message);
-        let end = self.base + self.rope.len() as u64;
+        let end = self.end();
         self.entries.push_back(Entry {
             ticket,
             end,
@@ -96,9 +97,8 @@ impl Log {
             acked: false,
             pinned: false,
         });
-        if resend.retains() {
-            self.tally.retaining += 1;
-            self.tally.unproven += usize::from(resend == Resend::Untransmitted);
+        if let Some(count) = self.tally.of(resend) {
+            *count += 1;
         }
     }
 
@@ -108,6 +108,11 @@ impl Log {
 
     pub(crate) fn entry_mut(&mut self, index: usize) -> Option<&mut Entry> {
         self.entries.get_mut(index)
+    }
+
+    /// The position after the last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.base + self.rope.len() as u64
     }
 
     /// The position of the first byte of the entry at `index`, or after the last of all.
@@ -177,9 +182,11 @@ impl Log {
         let start = self.start(count);
         self.rope.release((start - self.base) as usize);
         self.base = start;
-        if self.retains() {
-            let gone = Tally::of(self.entries.range(..count));
-            self.tally.subtract(gone);
+        if self.tally.unacked as usize == self.entries.len() {
+            // All are alike, as they mostly are: none needs to be looked at.
+            self.tally.unacked -= count as u32;
+        } else if self.retains() {
+            self.entries.range(..count).for_each(|entry| self.tally.forget(entry));
         }
         self.entries.drain(..count);
     }
@@ -189,7 +196,7 @@ impl Log {
         let start = self.start(index);
         let entry = self.entries.remove(index)?;
         let len = entry.end - start;
-        self.tally.subtract(Tally::of([&entry]));
+        self.tally.forget(&entry);
         if index == 0 {
             self.rope.release(len as usize);
             self.base = entry.end;
@@ -216,7 +223,7 @@ impl Log {
             let (end, nth) = (entry.end, front + index);
             let outcome = if nth < range.end { judge(nth, entry) } else { None };
             if let Some(outcome) = outcome {
-                self.tally.subtract(Tally::of([&*entry]));
+                self.tally.forget(entry);
                 let (len, was_front) = (end - start, kept == 0);
                 gone.push(Gone {
                     ticket: entry.ticket,
@@ -237,8 +244,10 @@ impl Log {
             } else if nth >= range.end && cuts.is_empty() {
                 return gone;
             } else {
-                entry.end -= moved;
-                self.entries.swap(kept, index);
+                if kept < index {
+                    entry.end -= moved;
+                    self.entries.swap(kept, index);
+                }
                 kept += 1;
             }
             (start, index) = (end, index + 1);
@@ -255,21 +264,24 @@ impl Log {
         let start = (self.start(count) - self.base) as usize;
         self.rope.cut(&[(start, self.rope.len() - start)]);
         let cut = self.entries.split_off(count);
-        self.tally.subtract(Tally::of(&cut));
+        cut.iter().for_each(|entry| self.tally.forget(entry));
         cut
     }
 }
 
 impl Tally {
-    fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        entries.into_iter().fold(Self::default(), |tally, entry| Self {
-            retaining: tally.retaining + usize::from(entry.resend.retains()),
-            unproven: tally.unproven + usize::from(entry.resend == Resend::Untransmitted),
-        })
+    #[inline]
+    fn of(&mut self, resend: Resend) -> Option<&mut u32> {
+        match resend {
+            Resend::Never | Resend::Incomplete => None,
+            Resend::Untransmitted => Some(&mut self.unproven),
+            Resend::Unacked => Some(&mut self.unacked),
+        }
     }
 
-    fn subtract(&mut self, gone: Self) {
-        self.retaining -= gone.retaining;
-        self.unproven -= gone.unproven;
+    fn forget(&mut self, entry: &Entry) {
+        if let Some(count) = self.of(entry.resend) {
+            *count -= 1;
+        }
     }
 }

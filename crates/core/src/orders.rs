@@ -15,13 +15,12 @@ pub(crate) struct Orders {
     /// The epochs whose sockets these are for.
     close: u64,
     measure: u64,
-    shutdown: u64,
     /// On the heap, for it is large and mostly not there.
     start: Option<Box<Action>>,
 }
 
 impl Orders {
-    /// Orders a lookup, a dial or a handshake, in place of one that was not taken.
+    /// Orders a lookup, a dial, a handshake or a FIN, in place of what was not taken.
     pub(crate) fn start(&mut self, action: Action) {
         self.start = Some(Box::new(action));
     }
@@ -42,18 +41,14 @@ impl Orders {
         self.measure = epoch.0;
     }
 
-    pub(crate) fn shutdown_write(&mut self, epoch: Epoch) {
-        self.shutdown = epoch.0;
-    }
-
     pub(crate) fn close_socket(&mut self, epoch: Epoch) {
-        (self.measure, self.shutdown) = (0, 0);
+        self.measure = 0;
         self.start = None;
         self.close = epoch.0;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        [self.abandon, self.close, self.measure, self.shutdown] == [0; 4] && self.start.is_none()
+        [self.abandon, self.close, self.measure] == [0; 3] && self.start.is_none()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Action> {
@@ -65,9 +60,6 @@ impl Orders {
         }
         if let epoch @ 1.. = take(&mut self.measure) {
             return Some(Action::Measure { epoch: Epoch(epoch) });
-        }
-        if let epoch @ 1.. = take(&mut self.shutdown) {
-            return Some(Action::ShutdownWrite { epoch: Epoch(epoch) });
         }
         self.start.take().map(|action| *action)
     }
@@ -86,7 +78,7 @@ mod tests {
         orders.abandon(7);
         assert_eq!(orders.pop(), None);
 
-        orders.shutdown_write(Epoch(1));
+        orders.start(Action::ShutdownWrite { epoch: Epoch(1) });
         orders.measure(Epoch(1));
         orders.close_socket(Epoch(1));
         orders.start(Action::Resolve { round: 2 });

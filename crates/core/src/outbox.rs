@@ -1,7 +1,7 @@
 //! The log of messages that are not finished with, and its cursors.
 //!
 //! ```text
-//!   released      written          taken + lent                      tail
+//!   released       taken           taken + lent                      tail
 //!      │ retained    │ being written          │ untouched             │
 //!      ▼             ▼                        ▼                       ▼
 //!      ├──┬──┬──┬────┼──┬──┬──────────────────┼──┬──┬──┬──┬──┬────────┤
@@ -9,7 +9,7 @@
 //!       release            bytes
 //! ```
 //!
-//! A disconnect moves `written` back to the first message that its policy sends again (`ending`);
+//! A disconnect moves `taken` back to the first message that its policy sends again (`ending`);
 //! there is no other retry code. Everything that a message goes through is one of those cursors
 //! passing it: `evidence` lets go what is known to have been transmitted, `replay` holds back what
 //! goes out again, `waiting` takes out what is not to go out at all.
@@ -32,7 +32,6 @@ use crate::deadlines::Deadlines;
 use crate::error::Refusal;
 use crate::log::{Entry, Log};
 use crate::outcome::{Certainty, Epoch, FailCause, Ledger, Outcome, Settled, Ticket};
-pub(crate) use ending::Ended;
 use evidence::Mark;
 use holes::Holes;
 use replay::Gate;
@@ -46,9 +45,8 @@ const LEND_LIMIT: usize = 512 << 10;
 pub(crate) struct Outbox {
     /// Every message without an outcome.
     log: Log,
-    /// How many entries the socket took whole and the policy retains.
-    written: usize,
-    /// The position up to which the socket took bytes: in `written`, the entry.
+    /// The position up to which the socket took bytes. The entries before it are written, and
+    /// their policy retains them.
     taken: u64,
     /// Bytes after that which are out with a writer; their fate is not known.
     lent: usize,
@@ -95,7 +93,7 @@ impl Outbox {
 
     /// Whether a socket took every message whole that has no outcome yet.
     pub(crate) fn is_written(&self) -> bool {
-        self.written == self.log.len()
+        self.taken == self.log.end()
     }
 
     pub(crate) fn is_pending(&self, ticket: Ticket) -> bool {
@@ -120,24 +118,35 @@ impl Outbox {
     }
 
     /// Whether bytes wait that no writer has.
+    #[inline]
     pub(crate) fn has_unwritten(&self) -> bool {
-        self.written < self.log.len() && self.lent == 0 && !self.is_gated()
+        self.taken < self.log.end() && self.lent == 0 && !self.is_gated()
     }
 
     /// The last ticket up to which every message was taken whole by a socket or has an outcome.
     pub(crate) fn written_through(&self) -> Ticket {
-        let waiting = self.log.entry(self.written);
+        let waiting = self.log.entry(self.written());
         Ticket(waiting.map_or(self.ledger.admitted, |entry| entry.ticket.0 - 1))
     }
 
     pub(crate) fn waiting(&self) -> Waiting {
-        let written = (0..self.written).filter_map(|index| self.log.entry(index));
+        let written = (0..self.written()).filter_map(|index| self.log.entry(index));
         let evidence = written.filter(|entry| entry.resend == Resend::Untransmitted).count();
-        Waiting { acks: self.written - evidence, evidence, held: self.held_back() }
+        Waiting { acks: self.written() - evidence, evidence, held: self.held_back() }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
         Ledger { pending: self.log.len() as u64, ..self.ledger }
+    }
+
+    /// The latest established connection; 0 before the first.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.ledger.epochs)
+    }
+
+    pub(crate) fn begin_epoch(&mut self) -> Epoch {
+        self.ledger.epochs += 1;
+        self.epoch()
     }
 
     pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
@@ -195,29 +204,27 @@ impl Outbox {
     }
 
     /// The socket took `count` of the bytes lent, and the rest has come back.
-    pub(crate) fn taken(&mut self, count: usize, epoch: Epoch) {
+    pub(crate) fn taken(&mut self, count: usize) {
         let count = count.min(self.lent);
         self.lent = 0;
         self.taken += count as u64;
         self.ledger.bytes_written += count as u64;
         let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
         let whole = self.log.whole_before(self.taken);
+        let written = Outcome::Written { epoch: self.epoch() };
         if !self.log.retains() {
-            self.settle_first(whole, Outcome::Written { epoch });
+            self.settle_first(whole, written);
             return;
         }
+        let next = self.log.whole_before(self.taken - count as u64);
         let is_blind = self.is_blind();
-        let range = self.written..whole;
-        self.written += range.len()
-            - self.sweep(range.clone(), |_, entry| {
-                let is_acked =
-                    entry.acked || (entry.resend.retains() && entry.ticket <= acked_ahead);
-                match (is_acked, entry.stays(is_blind)) {
-                    (true, _) => Some(Outcome::Acked),
-                    (false, true) => None,
-                    (false, false) => Some(Outcome::Written { epoch }),
-                }
-            });
+        let is_acked =
+            |entry: &Entry| entry.acked || (entry.ticket <= acked_ahead && entry.resend.retains());
+        self.sweep(next..whole, |_, entry| match (is_acked(entry), entry.stays(is_blind)) {
+            (true, _) => Some(Outcome::Acked),
+            (false, true) => None,
+            (false, false) => Some(written),
+        });
     }
 
     /// Settles every message as failed of which the current epoch has no byte yet. The others may
@@ -234,19 +241,16 @@ impl Outbox {
         if self.lent > 0 {
             self.acked_ahead = self.acked_ahead.max(through);
         }
-        // All those in front of `written` have left whole.
-        let first = self.log.up_to(through).min(self.written);
+        let first = self.log.up_to(through).min(self.written());
         self.settle_first(first, Outcome::Acked);
-        self.written -= first;
-        let (mut touched, mut index) = (self.touched(), 0);
+        // If any of those left is acknowledged, all that were written whole have gone.
+        let (being_written, mut index) = (self.touched(), 0);
         while let Some(entry) = self.log.entry_mut(index) {
             if entry.ticket > through {
                 break;
             }
-            let being_written = index >= self.written && index < touched;
             let may_be_there = entry.reached == Certainty::InDoubt;
-            if may_be_there && !being_written {
-                touched -= usize::from(index < touched);
+            if may_be_there && index >= being_written {
                 self.remove(index, Outcome::Acked);
             } else {
                 entry.acked = may_be_there;
@@ -313,6 +317,11 @@ impl Outbox {
         true
     }
 
+    /// How many entries, from the first, the socket took whole.
+    fn written(&self) -> usize {
+        self.log.whole_before(self.taken)
+    }
+
     /// How many entries, from the first, the current epoch has any byte of, or a writer may.
     fn touched(&self) -> usize {
         self.log.begun_before(self.taken + self.lent as u64)
@@ -362,9 +371,6 @@ impl Outbox {
             self.close_up(start, len as u64);
         }
         self.taken = self.taken.max(self.log.start(0));
-        if index < self.written {
-            self.written -= 1;
-        }
         self.settle(entry.ticket, entry.ticket, outcome);
     }
 

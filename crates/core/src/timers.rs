@@ -87,7 +87,10 @@ impl Timers {
 
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.earliest().map(|(_, deadline)| deadline)
+        let step = self.step.map(|(_, deadline)| deadline);
+        let earlier = |first: Instant, set: Option<Instant>| first.min(set.unwrap_or(NEVER));
+        let first = self.beside.into_iter().fold(step.unwrap_or(NEVER), earlier);
+        Some(first).filter(|first| *first < NEVER)
     }
 
     /// Takes one timer that is due at `now`, the earliest first.

@@ -12,7 +12,7 @@ fn with(resend: Resend) -> Script {
 }
 
 /// How many messages the last disconnect proved unsent.
-fn proven_unsent(script: &mut Script) -> Option<u64> {
+fn proven_unsent(script: &mut Script) -> Option<u32> {
     let disconnect = |event| {
         if let Event::Disconnected { proven_unsent, .. } = event {
             Some(proven_unsent)
@@ -74,7 +74,7 @@ fn g04_the_last_byte_decides_whether_a_message_has_left() {
         script.events();
         script.reset(untransmitted);
         assert_eq!(proven_unsent(&mut script), Some(proven), "{untransmitted}");
-        assert_eq!(script.conn.ledger().proven_unsent, proven);
+        assert_eq!(script.conn.ledger().proven_unsent, proven.into());
         script.connect();
         assert_eq!(script.write_all(), again, "{untransmitted}");
     }

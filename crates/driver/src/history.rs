@@ -12,10 +12,17 @@ const MAX_RUNS: usize = 4_096;
 pub(crate) struct History {
     /// In order of tickets, and no two overlap.
     runs: VecDeque<Settled>,
+    /// While anybody is to be told.
+    audience: Option<Box<Audience>>,
+}
+
+/// Who is told.
+#[derive(Debug, Default)]
+struct Audience {
     /// By ticket, and a number of its own where several wait for one.
     waiters: BTreeMap<WaiterKey, Waiter>,
     /// For the one who reads them all.
-    stream: Option<Box<Stream>>,
+    stream: Option<Stream>,
 }
 
 /// The runs that [`Outcomes`](crate::Outcomes) has not read.
@@ -36,19 +43,21 @@ enum Waiter {
 impl History {
     /// Whether one more run can be remembered: not while `limit` of them wait to be read.
     pub(crate) fn has_room(&self, limit: usize) -> bool {
-        self.stream.as_ref().is_none_or(|stream| stream.unread.len() < limit)
+        let stream = self.audience.as_ref().and_then(|audience| audience.stream.as_ref());
+        stream.is_none_or(|stream| stream.unread.len() < limit)
     }
 
     /// Keeps every run from now on until it is read. `false`: that is done already.
     pub(crate) fn open_stream(&mut self) -> bool {
-        let is_new = self.stream.is_none();
-        self.stream.get_or_insert_default();
+        let stream = &mut self.audience.get_or_insert_default().stream;
+        let is_new = stream.is_none();
+        stream.get_or_insert_default();
         is_new
     }
 
     /// The next run that was not read; if there is none, `waker` is woken when there is.
     pub(crate) fn read(&mut self, waker: &Waker) -> Option<Settled> {
-        let stream = self.stream.as_mut()?;
+        let stream = self.audience.as_mut()?.stream.as_mut()?;
         let run = stream.unread.pop_front();
         stream.reader = if run.is_none() { Some(waker.clone()) } else { None };
         run
@@ -56,38 +65,22 @@ impl History {
 
     /// Nobody reads them any more. The waker is to be dropped without the lock.
     pub(crate) fn close_stream(&mut self) -> Option<Waker> {
-        self.stream.take().and_then(|stream| stream.reader)
+        self.audience.as_mut()?.stream.take()?.reader
     }
 
     /// Who waits for a run; to be woken when the connection is closed.
     pub(crate) fn reader(&mut self) -> Option<Waker> {
-        self.stream.as_mut().and_then(|stream| stream.reader.take())
+        self.audience.as_mut()?.stream.as_mut()?.reader.take()
     }
 
     /// Remembers `settled`. Whoever waits for a ticket of it is told, and returned to be woken.
     pub(crate) fn record(&mut self, settled: Settled, woken: &mut Vec<Waker>) {
-        let keys = (settled.first, 0)..=(settled.last, u64::MAX);
-        for (_, waiter) in self.waiters.range_mut(keys) {
-            let told = Waiter::Told(settled.outcome);
-            if let Waiter::Waiting(waker) = std::mem::replace(waiter, told) {
-                woken.push(waker);
-            }
+        if let Some(audience) = &mut self.audience {
+            audience.tell(settled, woken);
         }
-
-        let continues = |run: &&mut Settled| {
-            run.outcome == settled.outcome && run.last.number() + 1 == settled.first.number()
-        };
-        if let Some(stream) = &mut self.stream {
-            match stream.unread.back_mut().filter(continues) {
-                Some(run) => run.last = settled.last,
-                None => stream.unread.push_back(settled),
-            }
-            woken.extend(stream.reader.take());
-        }
-
         let at = self.runs.partition_point(|run| run.first < settled.first);
         let before = at.checked_sub(1).and_then(|before| self.runs.get_mut(before));
-        if let Some(run) = before.filter(continues) {
+        if let Some(run) = before.filter(|run| continues(run, settled)) {
             run.last = settled.last;
         } else {
             self.runs.insert(at, settled);
@@ -108,15 +101,16 @@ impl History {
     /// Waits for `ticket`: `waker` is woken once it has an outcome. Call
     /// [`forget`](Self::forget) with the key in the end.
     pub(crate) fn wait(&mut self, ticket: Ticket, waker: Waker) -> WaiterKey {
-        let last = self.waiters.range((ticket, 0)..=(ticket, u64::MAX)).next_back();
+        let waiters = &mut self.audience.get_or_insert_default().waiters;
+        let last = waiters.range((ticket, 0)..=(ticket, u64::MAX)).next_back();
         let key = (ticket, last.map_or(0, |((_, number), _)| number + 1));
-        self.waiters.insert(key, Waiter::Waiting(waker));
+        waiters.insert(key, Waiter::Waiting(waker));
         key
     }
 
     /// What the waiter was told; before that, `waker` is the one to wake from now on.
     pub(crate) fn told(&mut self, key: WaiterKey, waker: &Waker) -> Option<Outcome> {
-        match self.waiters.get_mut(&key)? {
+        match self.audience.as_mut()?.waiters.get_mut(&key)? {
             Waiter::Told(outcome) => Some(*outcome),
             Waiter::Waiting(waiting) => {
                 waiting.clone_from(waker);
@@ -126,15 +120,46 @@ impl History {
     }
 
     pub(crate) fn forget(&mut self, key: WaiterKey) {
-        self.waiters.remove(&key);
+        if let Some(audience) = &mut self.audience {
+            audience.waiters.remove(&key);
+        }
     }
 
     pub(crate) fn rest(&mut self) {
         self.runs.shrink_to_fit();
-        if let Some(stream) = &mut self.stream {
+        self.audience.take_if(|audience| audience.is_empty());
+        if let Some(stream) = self.audience.as_mut().and_then(|audience| audience.stream.as_mut()) {
             stream.unread.shrink_to_fit();
         }
     }
+}
+
+impl Audience {
+    fn is_empty(&self) -> bool {
+        self.waiters.is_empty() && self.stream.is_none()
+    }
+
+    fn tell(&mut self, settled: Settled, woken: &mut Vec<Waker>) {
+        let keys = (settled.first, 0)..=(settled.last, u64::MAX);
+        for (_, waiter) in self.waiters.range_mut(keys) {
+            let told = Waiter::Told(settled.outcome);
+            if let Waiter::Waiting(waker) = std::mem::replace(waiter, told) {
+                woken.push(waker);
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            match stream.unread.back_mut().filter(|run| continues(run, settled)) {
+                Some(run) => run.last = settled.last,
+                None => stream.unread.push_back(settled),
+            }
+            woken.extend(stream.reader.take());
+        }
+    }
+}
+
+/// Whether `settled` makes `run` longer.
+fn continues(run: &Settled, settled: Settled) -> bool {
+    run.outcome == settled.outcome && run.last.number() + 1 == settled.first.number()
 }
 
 #[cfg(test)]
@@ -195,6 +220,7 @@ mod tests {
         assert_eq!(woken.len(), 1);
         assert_eq!(history.told(key, Waker::noop()), Some(Outcome::Acked));
         history.forget(key);
-        assert!(history.waiters.is_empty());
+        history.rest();
+        assert!(history.audience.is_none(), "nobody waits any more");
     }
 }

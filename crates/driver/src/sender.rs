@@ -128,7 +128,7 @@ impl Sender {
     /// Nothing is lost by dropping the future.
     pub async fn flush(&self) {
         let through = Ticket::from_number(self.ledger().admitted);
-        let _waiting = Waiting::new(self.shared(), |inner| &mut inner.waiting_flushes);
+        let _waiting = Waiting::new(self.shared(), |inner| &mut inner.writing.waiting_flushes);
         self.until(|machine| (machine.written_through() >= through).then_some(())).await;
     }
 

@@ -68,8 +68,6 @@ pub(crate) struct Inner {
     relieved: bool,
     /// Sends that wait for room.
     pub(crate) waiting_sends: u32,
-    /// Flushes that wait for the outbox.
-    pub(crate) waiting_flushes: u32,
 }
 
 pub(crate) type Guard<'a> = sync::Guard<'a, Inner>;
@@ -98,7 +96,6 @@ impl Shared {
                 held_up: false,
                 relieved: false,
                 waiting_sends: 0,
-                waiting_flushes: 0,
             }),
             runtime,
             endpoint,
@@ -135,7 +132,7 @@ impl Shared {
         let receives = inner.machine.has_item() || inner.machine.state() == State::Closed;
         let receiver = if receives { inner.reading.receiver.take() } else { None };
         let freed = inner.freed();
-        let changed = stirred || inner.waiting_flushes > 0;
+        let changed = stirred || inner.writing.waiting_flushes > 0;
         let needed = !inner.called && inner.needs_driver();
         let driver = if needed { inner.call_driver() } else { None };
         drop(inner);

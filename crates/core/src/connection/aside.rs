@@ -42,7 +42,7 @@ impl Connection {
     pub(super) fn measure(&mut self) {
         self.timers.stop(Timer::Measure);
         if self.is_up() && self.outbox.wants_evidence() && self.outbox.ask() {
-            self.orders.measure(self.epoch);
+            self.orders.measure(self.current());
         }
     }
 

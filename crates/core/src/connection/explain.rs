@@ -63,7 +63,7 @@ impl Connection {
     }
 
     fn write_state(&self, text: &mut String, now: Instant) -> fmt::Result {
-        let (attempt, epoch) = (self.dial.attempt(), self.epoch);
+        let (attempt, epoch) = (self.dial.attempt(), self.current());
         let time = Time(now.saturating_since(self.since));
         let to = Address(self.dial.address());
         match self.state {

@@ -4,9 +4,8 @@ use alloc::boxed::Box;
 
 use super::{Connection, Ending, Parting, State};
 use crate::error::Reason;
-use crate::event::Event;
+use crate::event::{Action, Event};
 use crate::evidence::Evidence;
-use crate::outbox::Ended;
 use crate::outcome::FailCause;
 use crate::timers::{Timer, Timers};
 
@@ -78,7 +77,7 @@ impl Connection {
             State::Connected if self.peer_finished => self.finish(Reason::PeerClosed),
             State::Connected => {
                 self.enter(State::Draining);
-                self.orders.shutdown_write(self.epoch);
+                self.orders.start(Action::ShutdownWrite { epoch: self.current() });
                 if self.ending != Some(Ending::HalfClose) {
                     self.timers.set_earlier(Timer::Close, self.now + self.config.close_timeout);
                 }
@@ -100,8 +99,7 @@ impl Connection {
         if has_socket {
             self.drop_socket(&reason, Some(FailCause::Closed));
         } else {
-            let ended = Ended { epoch: self.epoch, untransmitted: 0 };
-            self.outbox.fail_all(ended, FailCause::Closed);
+            self.outbox.fail_all(0, FailCause::Closed);
             self.note_error(&reason);
         }
         if self.state == State::Connecting {
@@ -117,7 +115,7 @@ impl Connection {
     /// with `fail` settles all of it.
     fn drop_socket(&mut self, reason: &Reason, fail: Option<FailCause>) {
         self.note_error(reason);
-        self.orders.close_socket(self.epoch);
+        self.orders.close_socket(self.current());
         self.timers.stop_step();
         (self.blocked, self.peer_finished) = (false, false);
         let evidence = self.parting.take().and_then(|parting| parting.evidence);
@@ -125,10 +123,9 @@ impl Connection {
             // Our FIN may be among what did not leave.
             evidence.untransmitted.saturating_sub(u64::from(self.state == State::Draining))
         });
-        let ended = Ended { epoch: self.epoch, untransmitted };
         let affected = match fail {
-            Some(cause) => self.outbox.fail_all(ended, cause),
-            None => self.outbox.rewind(ended, &self.config),
+            Some(cause) => self.outbox.fail_all(untransmitted, cause),
+            None => self.outbox.rewind(untransmitted, &self.config),
         };
         if !self.is_up() {
             let attempt = self.dial.attempt();
@@ -138,9 +135,9 @@ impl Connection {
         if self.now.saturating_since(self.since) >= self.config.backoff.reset_after {
             self.backoff.reset(&self.config.backoff);
         }
-        self.inbox.down(self.epoch, reason.clone());
+        self.inbox.down(self.current(), reason.clone());
         self.tell(Event::Disconnected {
-            epoch: self.epoch,
+            epoch: self.current(),
             reason: reason.clone(),
             resent: affected.resent,
             proven_unsent: affected.proven_unsent,

@@ -54,8 +54,8 @@ impl Connection {
     pub(super) fn come_up(&mut self) {
         self.enter(State::Connected);
         self.fail_fast = false;
-        self.inbox.up(self.epoch);
-        self.tell(Event::Connected { epoch: self.epoch });
+        self.inbox.up(self.current());
+        self.tell(Event::Connected { epoch: self.current() });
         self.pace_replays();
         self.wind_down();
     }
@@ -64,7 +64,7 @@ impl Connection {
     pub(super) fn note_error(&mut self, reason: &Reason) {
         self.last_error = Some(Box::new(LastError {
             reason: reason.clone(),
-            epoch: self.is_up().then_some(self.epoch),
+            epoch: self.is_up().then_some(self.current()),
             round: self.dial.round(),
             attempt: self.dial.attempt(),
             address: self.dial.address(),

@@ -43,18 +43,13 @@ impl Connection {
         now: Instant,
     ) -> Result<Ticket, Refusal> {
         self.observe(now);
-        if self.ending.is_some() || self.state == State::Closed {
-            return Err(Refusal::Closed);
-        }
-        let ticket = if options.expires_after.is_none() && options.epoch.is_none() {
+        let on_terms = options.expires_after.is_some() || options.epoch.is_some();
+        let ticket = if self.state != State::Connected || self.ending.is_some() || on_terms {
+            self.send_unusually(message, options)?
+        } else {
             let resend = options.resend.unwrap_or(self.config.resend);
             self.outbox.admit(message, resend, &self.config)?
-        } else {
-            self.admit_on_terms(message, options)?
         };
-        if self.state == State::Idle {
-            self.resolve();
-        }
         Ok(ticket)
     }
 
@@ -185,12 +180,16 @@ impl Connection {
         }
     }
 
+    /// Admits a message on terms of its own, or where no connection is up.
     #[cold]
-    fn admit_on_terms(
+    fn send_unusually(
         &mut self,
         message: &mut Bytes,
         options: &SendOptions,
     ) -> Result<Ticket, Refusal> {
+        if self.ending.is_some() || self.state == State::Closed {
+            return Err(Refusal::Closed);
+        }
         if options.epoch.is_some_and(|epoch| !self.is_current(epoch)) {
             return Err(Refusal::EpochOver);
         }
@@ -202,13 +201,16 @@ impl Connection {
         if let Some(limit) = options.expires_after {
             self.expire_after(ticket, limit);
         }
+        if self.state == State::Idle {
+            self.resolve();
+        }
         Ok(ticket)
     }
 
     /// Whether a message pinned to `epoch` may go out.
     fn is_current(&self, epoch: Epoch) -> bool {
         let has_socket = matches!(self.state, State::Handshaking | State::Connected);
-        epoch == self.epoch && has_socket && self.parting.is_none()
+        epoch == self.current() && has_socket && self.parting.is_none()
     }
 
     /// What the socket would not take, and need not be taken any more, cannot stall.

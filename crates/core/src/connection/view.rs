@@ -61,7 +61,7 @@ impl Connection {
 
     /// The latest established connection, if there was one.
     pub fn epoch(&self) -> Option<Epoch> {
-        (self.epoch.0 > 0).then_some(self.epoch)
+        Some(self.current()).filter(|epoch| epoch.0 > 0)
     }
 
     /// Why the last attempt failed or the last connection ended.
@@ -127,7 +127,7 @@ impl Connection {
         if self.can_transmit() {
             self.outbox.lend(slices);
         }
-        (!slices.is_empty()).then_some(self.epoch)
+        (!slices.is_empty()).then_some(self.current())
     }
 
     /// Whether a writer has what [`poll_transmit`](Self::poll_transmit) lent.
@@ -136,6 +136,7 @@ impl Connection {
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) would lend anything.
+    #[inline]
     pub fn can_transmit(&self) -> bool {
         self.state == State::Connected
             && !self.blocked
@@ -150,6 +151,6 @@ impl Connection {
             return None;
         }
         let buffer = self.inbox.lend(self.config.max_received_bytes)?;
-        Some((self.epoch, buffer))
+        Some((self.current(), buffer))
     }
 }

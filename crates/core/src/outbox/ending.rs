@@ -3,7 +3,7 @@
 use super::{Outbox, failed};
 use crate::config::{Config, Resend};
 use crate::log::Entry;
-use crate::outcome::{Certainty, Epoch, FailCause, Outcome, Ticket};
+use crate::outcome::{Certainty, FailCause, Outcome, Ticket};
 
 /// How far a message came on the epoch that ended.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,28 +42,21 @@ impl Entry {
     }
 }
 
-/// The end of an epoch.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Ended {
-    pub(crate) epoch: Epoch,
-    /// How many of the bytes that its socket took last never left; 0: nothing is proven.
-    pub(crate) untransmitted: u64,
-}
-
-/// How many messages it concerned.
+/// How many messages the end of an epoch concerned.
 #[derive(Copy, Clone, Debug, Default)]
 pub(crate) struct Affected {
     /// Those that go out again although bytes of them had left.
-    pub(crate) resent: u64,
+    pub(crate) resent: u32,
     /// Those that were taken whole, and are proven never to have left whole.
-    pub(crate) proven_unsent: u64,
+    pub(crate) proven_unsent: u32,
 }
 
 impl Outbox {
-    /// The connection ended: moves `written` back to the first message that goes out again, and
-    /// settles those that do not.
-    pub(crate) fn rewind(&mut self, ended: Ended, config: &Config) -> Affected {
-        let affected = self.end_epoch(ended, |entry, progress| {
+    /// The connection ended: moves `taken` back to the first message that goes out again, and
+    /// settles those that do not. Of the bytes that the socket took last, `untransmitted` are
+    /// proven never to have left.
+    pub(crate) fn rewind(&mut self, untransmitted: u64, config: &Config) -> Affected {
+        let affected = self.end_epoch(untransmitted, |entry, progress| {
             let is_allowed = !entry.pinned && progress <= entry.resend.furthest();
             let is_begun = progress > Progress::Untouched;
             match () {
@@ -74,13 +67,13 @@ impl Outbox {
                 () => None,
             }
         });
-        self.ledger.resent += affected.resent;
+        self.ledger.resent += u64::from(affected.resent);
         affected
     }
 
     /// The connection ended, and there will be no other: settles every message.
-    pub(crate) fn fail_all(&mut self, ended: Ended, cause: FailCause) -> Affected {
-        self.end_epoch(ended, |_, _| Some(cause))
+    pub(crate) fn fail_all(&mut self, untransmitted: u64, cause: FailCause) -> Affected {
+        self.end_epoch(untransmitted, |_, _| Some(cause))
     }
 
     /// Takes all cursors back to the start and settles the entries that do not go back with
@@ -88,16 +81,17 @@ impl Outbox {
     /// nobody knows better, and nothing is proven.
     fn end_epoch(
         &mut self,
-        ended: Ended,
+        untransmitted: u64,
         gives_up: impl Fn(&Entry, Progress) -> Option<FailCause>,
     ) -> Affected {
-        let untransmitted = if self.lent == 0 { ended.untransmitted } else { 0 };
+        let untransmitted = if self.lent == 0 { untransmitted } else { 0 };
         let left = self.log.whole_before(self.position_of_last(untransmitted));
         let taken = self.log.whole_before(self.taken);
         let whole = self.log.whole_before(self.taken + self.lent as u64);
         let touched = self.touched();
+        let epoch = self.epoch();
         let acked_ahead = core::mem::replace(&mut self.acked_ahead, Ticket(0));
-        (self.written, self.taken, self.lent) = (0, self.log.start(0), 0);
+        (self.taken, self.lent) = (self.log.start(0), 0);
         if let Some(aside) = &mut self.aside {
             aside.end_epoch();
         }
@@ -126,15 +120,15 @@ impl Outbox {
                 progress == Progress::Whole && nth < taken && entry.resend == Resend::Untransmitted;
             match gives_up(entry, progress) {
                 _ if entry.acked => Some(Outcome::Acked),
-                Some(_) if was_written => Some(Outcome::Written { epoch: ended.epoch }),
+                Some(_) if was_written => Some(Outcome::Written { epoch }),
                 Some(cause) => Some(failed(entry.reached, cause)),
                 None => {
-                    affected.resent += u64::from(nth < touched);
+                    affected.resent += u32::from(nth < touched);
                     None
                 }
             }
         });
-        self.ledger.proven_unsent += affected.proven_unsent;
+        self.ledger.proven_unsent += u64::from(affected.proven_unsent);
         affected
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Outbox;
 use crate::config::{Config, Resend};
-use crate::outcome::{Epoch, Outcome, Ticket};
+use crate::outcome::{Outcome, Ticket};
 
 /// How much sockets had taken.
 #[derive(Copy, Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Mark {
 impl Outbox {
     /// Whether evidence could let messages go.
     pub(crate) fn wants_evidence(&self) -> bool {
-        self.log.awaits_evidence() && self.written > 0 && !self.is_blind()
+        self.log.awaits_evidence() && self.written() > 0 && !self.is_blind()
     }
 
     /// Whether evidence should be asked for at once, lest the bounds hold messages up: a quarter
@@ -45,29 +45,29 @@ impl Outbox {
         self.aside.as_mut().is_some_and(|aside| core::mem::take(&mut aside.is_asked))
     }
 
-    /// Of the bytes that the socket of `epoch` took last, this many were not transmitted when it
-    /// was asked. Returns whether that let any message go.
-    pub(crate) fn transmitted(&mut self, untransmitted: u64, epoch: Epoch) -> bool {
+    /// Of the bytes that the socket took last, this many were not transmitted when it was asked.
+    /// Returns whether that let any message go.
+    pub(crate) fn transmitted(&mut self, untransmitted: u64) -> bool {
         let taken_since = self.ledger.bytes_written - self.aside().mark.bytes;
         let position = self.position_of_last(untransmitted.saturating_add(taken_since));
-        let count = self.log.whole_before(position).min(self.written);
+        let count = self.log.whole_before(position);
         let before = self.log.len();
+        let written = Outcome::Written { epoch: self.epoch() };
         if self.log.awaits_acks() {
-            self.written -= self.sweep(0..count, |_, entry| {
+            self.sweep(0..count, |_, entry| {
                 let waits_for_this = entry.resend == Resend::Untransmitted;
-                waits_for_this.then_some(Outcome::Written { epoch })
+                waits_for_this.then_some(written)
             });
         } else {
-            self.settle_first(count, Outcome::Written { epoch });
-            self.written -= count;
+            self.settle_first(count, written);
         }
         self.log.len() < before
     }
 
-    /// The socket of `epoch` gives no evidence: nobody will ever know more.
-    pub(crate) fn go_blind(&mut self, epoch: Epoch) {
+    /// The socket of this epoch gives no evidence: nobody will ever know more.
+    pub(crate) fn go_blind(&mut self) {
         self.aside().mark.bytes = self.ledger.bytes_written;
-        self.transmitted(0, epoch);
+        self.transmitted(0);
         self.aside().is_blind = true;
     }
 

@@ -106,6 +106,7 @@ impl Outbox {
     }
 
     /// Whether all that may go is out.
+    #[inline]
     pub(super) fn is_gated(&self) -> bool {
         self.aside.as_ref().is_some_and(|aside| self.allowed(aside) == Some(0))
     }

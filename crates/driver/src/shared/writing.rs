@@ -35,6 +35,8 @@ pub(crate) struct Writing {
     burst: bool,
     /// The driver looked while somebody was writing.
     overtaken: bool,
+    /// Flushes that wait for the outbox.
+    pub(crate) waiting_flushes: u32,
     /// Memory for the slices of a write, while nobody is in one.
     slices: Vec<Bytes>,
 }

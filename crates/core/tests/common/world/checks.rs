@@ -118,7 +118,7 @@ impl World {
                 Event::Closed { reason: Reason::Handshake(_) | Reason::HandshakeTimeout }
             );
             if let Event::Disconnected { resent, proven_unsent, .. } = event {
-                told.disconnected = Some((resent, proven_unsent));
+                told.disconnected = Some((resent.into(), proven_unsent.into()));
             } else if let Event::DeadlinePassed { ticket } = event {
                 let message = &self.model.messages[ticket.number() as usize - 1];
                 assert!(message.was_due(self.now), "{ticket} is not late");
