@@ -41,7 +41,7 @@ pub extern "C" fn rebelay_core_without_std(now: u64) -> u64 {
             buffer.extend_from_slice(b"answer");
             connection.handle_received(epoch, buffer, now);
         }
-        connection.handle_disconnected(epoch, Reason::PeerClosed, now);
+        connection.handle_disconnected(epoch, Reason::PeerClosed, None, now);
     }
     while connection.poll_item().is_some() || connection.poll_event().is_some() {}
     while connection.poll_outcome().is_some() {}
