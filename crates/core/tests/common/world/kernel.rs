@@ -96,7 +96,8 @@ impl World {
                     let since = (self.model.streamed - marked) as u64;
                     let count = evidence.untransmitted.saturating_add(since);
                     self.model.transmitted(count, self.current());
-                    if self.parting {
+                    // After the peer's FIN nothing is read that would tell of the end.
+                    if self.parting || self.peer_finished {
                         self.hear(evidence);
                     }
                 }
